@@ -29,6 +29,11 @@ using ByteArray = std::array<std::byte, N>;
 /// For C interfaces that speak `uint8_t*`.
 [[nodiscard]] inline const std::uint8_t* u8(ByteView bytes) { return reinterpret_cast<const std::uint8_t*>(bytes.data()); }
 [[nodiscard]] inline std::uint8_t* u8(std::span<std::byte> bytes) { return reinterpret_cast<std::uint8_t*>(bytes.data()); }
+[[nodiscard]] inline std::uint8_t* u8(Bytes& bytes) { return u8(std::span<std::byte>(bytes)); }
+template <std::size_t N>
+[[nodiscard]] std::uint8_t* u8(ByteArray<N>& bytes) {
+  return u8(std::span<std::byte>(bytes));
+}
 [[nodiscard]] inline ByteView view_of(const std::uint8_t* data, std::size_t size) {
   return {reinterpret_cast<const std::byte*>(data), size};
 }
