@@ -1,0 +1,486 @@
+#include "libp2p/host/host.hpp"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "crypto/hash.hpp"
+#include "crypto/random.hpp"
+#include "libp2p/host/addresses.hpp"
+#include "libp2p/host/host_impl.hpp"
+#include "libp2p/peer/certificate.hpp"
+
+namespace nmp::libp2p {
+
+std::error_code host::make_error_code(host::Errc code) {
+  static const EnumCategory<host::Errc> category("host", [](host::Errc value) -> std::string_view {
+    switch (value) {
+      case host::Errc::no_address: return "no_address";
+      case host::Errc::dial_failed: return "dial_failed";
+      case host::Errc::wrong_peer: return "wrong_peer";
+      case host::Errc::self_dial: return "self_dial";
+      case host::Errc::protocol_unsupported: return "protocol_unsupported";
+      case host::Errc::gated: return "gated";
+    }
+    return "unknown";
+  });
+  return {static_cast<int>(code), category};
+}
+
+namespace {
+
+/// Longest wait for one peer, whoever asks (libp2p.md section 17: per address 15 s).
+constexpr Duration kDialTimeMax = std::chrono::seconds(15);
+/// Addresses given with connect() (libp2p.md section 17, "temp 2 min").
+constexpr Duration kTemporaryTtl = std::chrono::minutes(2);
+
+Result<SocketAddress> udp_of(const Multiaddr& address) {
+  auto endpoint = address.udp_endpoint();
+  if (!address.is_quic_v1() || !endpoint)
+    return fail(Errc::unsupported, "not /ip4|ip6/../udp/../quic-v1: " + address.to_text());
+  return to_socket(*endpoint);
+}
+
+Error error_of(const quic::CloseReason& reason) {
+  auto code = make_error_code(host::Errc::dial_failed);
+  if (reason.error == quic::Errc::wrong_peer) code = make_error_code(host::Errc::wrong_peer);
+  if (reason.error == quic::Errc::self_dial) code = make_error_code(host::Errc::self_dial);
+  return {code, make_error_code(reason.error).message() + (reason.text.empty() ? "" : ": " + reason.text)};
+}
+
+}  // namespace
+
+Host::Impl::Impl(async::Executor on, HostOptions wanted, PeerId self)
+    : executor(std::move(on)), options(std::move(wanted)), id(std::move(self)), tasks(executor) {}
+
+Host::Impl::~Impl() {
+  if (key_log_fd >= 0) ::close(key_log_fd);
+}
+
+Result<void> Host::Impl::open_key_log() {
+  if (!options.key_log) return {};
+  key_log_fd = ::open(options.key_log->c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (key_log_fd < 0) return fail(Errc::io, "key log: " + std::string(std::strerror(errno)));
+  return {};
+}
+
+Result<void> Host::Impl::start() {
+  NMP_CHECK(open_key_log());
+  auto& clock = async::system_clock();
+  NMP_TRY(auto certificate, make_certificate(options.identity, clock.unix_now(), crypto::system_random()));
+  quic::KeyLog log;
+  if (key_log_fd >= 0) {
+    log = [fd = key_log_fd](std::string_view line) {
+      auto text = std::string(line) + "\n";
+      (void)!::write(fd, text.data(), text.size());
+    };
+  }
+  NMP_TRY(tls, quic::TlsContext::make(id, certificate, clock, std::move(log)));
+  // The reset key comes from the identity, so that a restarted host can still end the connections of its earlier life.
+  auto private_key = options.identity.encode();
+  auto prk = crypto::hkdf_extract(bytes_of("nmp quic stateless reset"), private_key.view());
+  SecretBytes<32> token_key;
+  crypto::system_random().fill(token_key.mutable_view());
+  quic::Endpoint::Secrets secrets{crypto::hkdf_expand<32>(prk, bytes_of("reset")), std::move(token_key)};
+  quic::EndpointLimits limits;
+  limits.connections_max = options.limits.connections_max;
+  limits.connections_per_ip_max = options.limits.connections_per_ip_max;
+  limits.handshakes_max = options.limits.handshakes_max;
+  limits.retry_threshold = options.limits.retry_threshold;
+  if (options.limits.untrusted)
+    limits.restriction = quic::Restriction{options.limits.untrusted->streams_max, options.limits.untrusted->bytes_max};
+  endpoint = std::make_unique<quic::Endpoint>(*tls, crypto::system_random(), std::move(secrets), limits);
+  driver = std::make_unique<Driver>(executor, clock, *endpoint, *this);
+  for (const auto& address : options.listen) {
+    NMP_TRY(auto socket_address, udp_of(address));
+    NMP_CHECK(driver->listen(socket_address));
+  }
+  add_own_protocols();
+  driver->start();
+  return {};
+}
+
+std::vector<Multiaddr> Host::Impl::listen_addresses() const {
+  std::vector<Multiaddr> all;
+  for (const auto& address : driver->listening()) {
+    if (!address.is_wildcard()) {
+      all.push_back(to_multiaddr(address));
+      continue;
+    }
+    for (auto interface : async::interface_addresses(address.is_v6)) {
+      interface.port = address.port;
+      all.push_back(to_multiaddr(interface));
+    }
+  }
+  return all;
+}
+
+// --- connections
+// ------------------------------------------------------------------------------------------------------
+
+std::optional<quic::ConnectionId> Host::Impl::connection_of(const PeerId& peer) const {
+  auto it = by_peer.find(peer);
+  if (it == by_peer.end()) return std::nullopt;
+  return it->second.front();
+}
+
+void Host::Impl::on_established(quic::ConnectionId connection) {
+  auto* quic = driver->find(connection);
+  if (quic == nullptr || quic->closed() || !quic->peer()) return;
+  auto peer = *quic->peer();
+  auto link = std::make_shared<Link>(peer, to_multiaddr(quic->remote()), quic->inbound(), executor);
+  links.emplace(connection, link);
+  auto& list = by_peer[peer];
+  list.push_back(connection);
+  ++opened;
+  if (auto it = attempts.find(connection); it != attempts.end()) {
+    auto dial = it->second;
+    attempts.erase(it);
+    --dial->live;
+    dial->changed.notify_all();
+  }
+  if (quic->restricted()) tasks.spawn(limit_untrusted(connection));
+  if (options.identify) tasks.spawn(ask_identity(connection, link));
+  if (list.size() > 1) return;
+  for (auto* observer : std::vector(observers)) observer->connected(peer, link->address, link->inbound);
+}
+
+void Host::Impl::on_closed(quic::ConnectionId connection, const quic::CloseReason& reason) {
+  if (auto it = attempts.find(connection); it != attempts.end()) {
+    auto dial = it->second;
+    attempts.erase(it);
+    --dial->live;
+    dial->last_error = error_of(reason);
+    dial->changed.notify_all();
+  }
+  auto it = links.find(connection);
+  if (it == links.end()) return;
+  auto link = it->second;
+  links.erase(it);
+  link->streams_available.notify_all();
+  auto peer = by_peer.find(link->peer);
+  std::erase(peer->second, connection);
+  if (!peer->second.empty()) return;
+  by_peer.erase(peer);
+  for (auto* observer : std::vector(observers)) observer->disconnected(link->peer);
+}
+
+void Host::Impl::on_streams_available(quic::ConnectionId connection) {
+  if (auto it = links.find(connection); it != links.end()) it->second->streams_available.notify_all();
+}
+
+void Host::Impl::close_peer(const PeerId& peer, std::uint64_t code) {
+  auto it = by_peer.find(peer);
+  if (it == by_peer.end()) return;
+  for (auto connection : std::vector(it->second)) driver->close(connection, code);
+}
+
+async::Awaitable<void> Host::Impl::limit_untrusted(quic::ConnectionId connection) {
+  auto until = driver->now() + options.limits.untrusted->time_max;
+  if (!co_await async::sleep_until(until)) co_return;
+  auto* quic = driver->find(connection);
+  if (quic != nullptr && quic->restricted()) driver->close(connection, connection_code::kGated);
+}
+
+// --- dialling
+// ---------------------------------------------------------------------------------------------------------
+
+void Host::Impl::start_attempt(const DialPtr& dial, const PeerId& peer, const Multiaddr& address) {
+  auto remote = udp_of(address);
+  if (!remote) {
+    dial->last_error = std::move(remote).error();
+    return;
+  }
+  auto started = driver->dial(*remote, peer);
+  if (!started) {
+    dial->last_error = std::move(started).error();
+    return;
+  }
+  attempts.emplace(*started, dial);
+  ++dial->live;
+}
+
+async::Awaitable<void> Host::Impl::run_dial(DialPtr dial, PeerId peer, std::vector<Multiaddr> addresses) {
+  auto deadline = driver->now() + kDialTimeMax;
+  auto next = driver->now();
+  std::size_t at = 0;
+  for (;;) {
+    if (connection_of(peer)) {
+      dial->result.emplace();
+      break;
+    }
+    auto now = driver->now();
+    if (now >= deadline) {
+      dial->result.emplace(fail(Errc::deadline_exceeded, "dial"));
+      break;
+    }
+    if (at < addresses.size() && (now >= next || dial->live == 0)) {
+      start_attempt(dial, peer, addresses[at++]);
+      next = now + kDialStagger;
+      continue;
+    }
+    if (at == addresses.size() && dial->live == 0) {
+      auto error = dial->last_error.value_or(Error{make_error_code(host::Errc::dial_failed), {}});
+      if (error.code.category() != make_error_code(host::Errc::dial_failed).category()) {
+        error.context = error.message();
+        error.code = make_error_code(host::Errc::dial_failed);
+      }
+      dial->result.emplace(fail(std::move(error)));
+      break;
+    }
+    auto waited = co_await dial->changed.wait(at < addresses.size() ? std::min(next, deadline) : deadline);
+    if (!waited && waited.error().code == Errc::cancelled) {
+      dial->result.emplace(fail(Errc::closed, "host"));
+      break;
+    }
+  }
+  // The losers of the race.
+  std::vector<quic::ConnectionId> losers;
+  for (const auto& [connection, owner] : attempts) {
+    if (owner == dial) losers.push_back(connection);
+  }
+  for (auto connection : losers) {
+    attempts.erase(connection);
+    driver->close(connection, connection_code::kSupplanted);
+  }
+  if (auto it = dials.find(peer); it != dials.end() && it->second == dial) dials.erase(it);
+  dial->changed.notify_all();
+}
+
+async::Awaitable<Result<void>> Host::Impl::connect(Self self, PeerInfo peer, Instant deadline) {
+  if (peer.id == self->id) co_return fail(host::Errc::self_dial);
+  self->book.add(peer.id, peer.addresses, self->driver->now(), kTemporaryTtl);
+  bool joined_before = false;
+  for (;;) {
+    if (self->closed) co_return fail(Errc::closed, "host");
+    if (self->connection_of(peer.id)) co_return Result<void>();
+    DialPtr dial;
+    bool joined = false;
+    if (auto it = self->dials.find(peer.id); it != self->dials.end()) {
+      dial = it->second;
+      joined = true;
+    } else {
+      auto addresses = self->book.find(peer.id, self->driver->now());
+      if (addresses.empty()) co_return fail(host::Errc::no_address, peer.id.to_text());
+      // What the caller gave comes first, then what was learned last.
+      std::ranges::stable_sort(addresses, [&](const Multiaddr& a, const Multiaddr& b) {
+        auto given = [&](const Multiaddr& address) { return std::ranges::count(peer.addresses, address) > 0; };
+        return given(a) && !given(b);
+      });
+      if (addresses.size() > kDialAddressesMax) addresses.erase(addresses.begin() + kDialAddressesMax, addresses.end());
+      if (self->dials.size() >= kDialsMax) co_return fail(Errc::exhausted, "dials in progress");
+      dial = std::make_shared<Dial>(self->executor);
+      dial->tried.insert(addresses.begin(), addresses.end());
+      self->dials.emplace(peer.id, dial);
+      self->tasks.spawn(self->run_dial(dial, peer.id, std::move(addresses)));
+    }
+    while (!dial->result) NMP_CO_CHECK(co_await dial->changed.wait(deadline));
+    if (*dial->result) co_return Result<void>();
+    // The dial that we joined may not have known the addresses that we were given.
+    bool untried = std::ranges::any_of(peer.addresses, [&](const Multiaddr& address) {
+      auto plain = address.without_peer();
+      return plain && !dial->tried.contains(*plain);
+    });
+    if (!joined || joined_before || !untried) co_return *dial->result;
+    joined_before = true;
+  }
+}
+
+// --- streams
+// ----------------------------------------------------------------------------------------------------------
+
+async::Awaitable<Result<std::unique_ptr<QuicStream>>> Host::Impl::open_on(Self self,
+                                                                          quic::ConnectionId connection,
+                                                                          std::vector<std::string> protocols,
+                                                                          Instant deadline) {
+  for (;;) {
+    auto it = self->links.find(connection);
+    auto* quic = self->closed ? nullptr : self->driver->find(connection);
+    if (it == self->links.end() || quic == nullptr || quic->closed()) co_return fail(Errc::closed, "connection");
+    auto link = it->second;
+    auto stream_id = quic->open_stream();
+    if (stream_id) {
+      auto stream =
+          std::make_unique<QuicStream>(self->driver->adopt(connection, *stream_id), link->peer, link->address, false);
+      bool lazy = protocols.size() == 1;
+      stream->propose(std::move(protocols));
+      if (!lazy) {
+        auto until = std::min(deadline, self->driver->now() + kNegotiationTimeMax);
+        NMP_CO_CHECK(co_await stream->settle(until));
+      }
+      co_return stream;
+    }
+    if (stream_id.error().code != quic::Errc::stream_limit) co_return fail(Errc::closed, stream_id.error().message());
+    NMP_CO_CHECK(co_await link->streams_available.wait(deadline));
+  }
+}
+
+async::Awaitable<Result<StreamPtr>> Host::Impl::open_stream(Self self,
+                                                            PeerId peer,
+                                                            std::vector<std::string> protocols,
+                                                            Instant deadline) {
+  auto valid = [](const std::string& protocol) {
+    return !protocol.empty() && protocol.size() < multistream::kTokenBytesMax;
+  };
+  if (protocols.empty() || protocols.size() > multistream::kProposalsMax || !std::ranges::all_of(protocols, valid))
+    co_return fail(Errc::malformed, "protocols");
+  for (int attempt = 0;; ++attempt) {
+    PeerInfo info{peer, {}};
+    NMP_CO_CHECK(co_await connect(self, std::move(info), deadline));
+    auto connection = self->connection_of(peer);
+    if (!connection) continue;
+    auto stream = co_await open_on(self, *connection, protocols, deadline);
+    if (stream) co_return StreamPtr(*std::move(stream));
+    // It died under us: once more on a new one.
+    bool dead = !self->links.contains(*connection);
+    if (!dead || attempt > 0) co_return std::unexpected(std::move(stream).error());
+  }
+}
+
+void Host::Impl::on_stream(quic::ConnectionId connection, quic::StreamId stream_id) {
+  auto it = links.find(connection);
+  if (closed || it == links.end()) {
+    if (auto* quic = driver->find(connection); quic != nullptr) {
+      quic->release(stream_id, stream_code::kShutdown);
+      driver->touch(connection);
+    }
+    return;
+  }
+  auto stream =
+      std::make_unique<QuicStream>(driver->adopt(connection, stream_id), it->second->peer, it->second->address, true);
+  tasks.spawn(serve_stream(it->second, std::move(stream)));
+}
+
+async::Awaitable<void> Host::Impl::serve_stream(LinkPtr, std::unique_ptr<QuicStream> stream) {
+  multistream::Listener::Known known = [this](std::string_view protocol) { return handlers.contains(protocol); };
+  auto accepted = co_await stream->accept(std::move(known), driver->now() + kNegotiationTimeMax);
+  if (!accepted) co_return;
+  auto it = handlers.find(stream->protocol());
+  if (it == handlers.end()) {
+    stream->reset(stream_code::kNegotiationFailed);
+    co_return;
+  }
+  auto handler = it->second;
+  co_await (*handler)(std::move(stream));
+}
+
+async::Awaitable<void> Host::Impl::close(Self self) {
+  if (self->closed) co_return;
+  self->closed = true;
+  co_await self->tasks.close();
+  co_await self->driver->close_all(connection_code::kShutdown);
+  for (auto& [peer, dial] : self->dials) {
+    if (!dial->result) dial->result.emplace(fail(Errc::closed, "host"));
+    dial->changed.notify_all();
+  }
+  self->dials.clear();
+  self->attempts.clear();
+  self->handlers.clear();
+  self->observers.clear();
+}
+
+// --- the public face
+// --------------------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Host>> Host::make(async::Executor executor, HostOptions options) {
+  auto self = PeerId::of(options.identity.public_key());
+  auto impl = std::make_shared<Impl>(std::move(executor), std::move(options), std::move(self));
+  NMP_CHECK(impl->start());
+  return std::unique_ptr<Host>(new Host(std::move(impl)));
+}
+
+Host::Host(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Host::~Host() { NMP_ASSERT(impl_->closed); }
+
+const PeerId& Host::id() const { return impl_->id; }
+const KeyPair& Host::identity() const { return impl_->options.identity; }
+const async::Executor& Host::executor() const { return impl_->executor; }
+std::vector<Multiaddr> Host::listen_addresses() const { return impl_->listen_addresses(); }
+
+async::Awaitable<Result<void>> Host::connect(PeerInfo peer, Instant deadline) {
+  return Impl::connect(impl_, std::move(peer), deadline);
+}
+async::Awaitable<Result<StreamPtr>> Host::open_stream(PeerId peer,
+                                                      std::vector<std::string> protocols,
+                                                      Instant deadline) {
+  return Impl::open_stream(impl_, std::move(peer), std::move(protocols), deadline);
+}
+async::Awaitable<Result<Duration>> Host::ping(PeerId peer, Instant deadline) {
+  return Impl::ping(impl_, std::move(peer), deadline);
+}
+async::Awaitable<void> Host::close() { return Impl::close(impl_); }
+
+void Host::handle(std::string protocol, StreamHandler handler) {
+  NMP_ASSERT(!protocol.empty() && protocol.size() < multistream::kTokenBytesMax &&
+             impl_->handlers.size() < kProtocolsMax);
+  impl_->handlers.insert_or_assign(std::move(protocol), std::make_shared<StreamHandler>(std::move(handler)));
+}
+void Host::unhandle(const std::string& protocol) { impl_->handlers.erase(protocol); }
+std::vector<std::string> Host::protocols() const {
+  std::vector<std::string> all;
+  for (const auto& [protocol, handler] : impl_->handlers) all.push_back(protocol);
+  return all;
+}
+
+void Host::add_addresses(const PeerId& peer, std::vector<Multiaddr> addresses, Duration ttl) {
+  if (peer != impl_->id) impl_->book.add(peer, addresses, impl_->driver->now(), ttl);
+}
+std::vector<Multiaddr> Host::addresses(const PeerId& peer) const {
+  return impl_->book.find(peer, impl_->driver->now());
+}
+std::vector<PeerId> Host::peers() const {
+  std::vector<PeerId> all;
+  for (const auto& [peer, list] : impl_->by_peer) all.push_back(peer);
+  return all;
+}
+bool Host::is_connected(const PeerId& peer) const { return impl_->by_peer.contains(peer); }
+
+std::vector<ConnectionInfo> Host::connections() const {
+  std::vector<ConnectionInfo> all;
+  for (const auto& [connection, link] : impl_->links) {
+    auto* quic = impl_->driver->find(connection);
+    if (quic == nullptr) continue;
+    all.push_back({link->peer, link->address, link->inbound, quic->streams(), quic->smoothed_rtt()});
+  }
+  return all;
+}
+
+std::optional<PeerDetails> Host::details(const PeerId& peer) const {
+  auto connection = impl_->connection_of(peer);
+  if (!connection) return std::nullopt;
+  const auto& profile = impl_->links.at(*connection)->profile;
+  if (profile.protocols.empty() && profile.agent_version.empty()) return std::nullopt;
+  return PeerDetails{profile.agent_version, profile.protocol_version, profile.protocols,
+                     profile.addresses,     profile.observed_address, profile.record_sequence.has_value()};
+}
+
+HostStats Host::stats() const {
+  const auto& from = impl_->endpoint->stats();
+  HostStats to;
+  to.datagrams_received = from.datagrams_received;
+  to.datagrams_sent = impl_->driver->datagrams_sent();
+  to.connections_opened = impl_->opened;
+  to.handshakes_refused = from.connections_refused;
+  to.retries_sent = from.retries_sent;
+  to.stateless_resets_sent = from.stateless_resets_sent;
+  return to;
+}
+
+void Host::mark_trusted(const PeerId& peer) {
+  auto it = impl_->by_peer.find(peer);
+  if (it == impl_->by_peer.end()) return;
+  for (auto connection : it->second) {
+    if (auto* quic = impl_->driver->find(connection); quic != nullptr) {
+      quic->lift_restriction();
+      impl_->driver->touch(connection);
+    }
+  }
+}
+void Host::disconnect(const PeerId& peer, std::uint64_t code) { impl_->close_peer(peer, code); }
+
+void Host::add_observer(HostObserver* observer) { impl_->observers.push_back(observer); }
+void Host::remove_observer(HostObserver* observer) { std::erase(impl_->observers, observer); }
+
+}  // namespace nmp::libp2p

@@ -1,0 +1,104 @@
+#pragma once
+
+// For the .cpp files of Host only.
+#include <set>
+
+#include "base/async/event.hpp"
+#include "base/async/task_group.hpp"
+#include "libp2p/host/address_book.hpp"
+#include "libp2p/host/driver.hpp"
+#include "libp2p/host/host.hpp"
+#include "libp2p/host/quic_stream.hpp"
+#include "libp2p/identify/profile.hpp"
+
+namespace nmp::libp2p {
+
+class Host::Impl final : public Driver::Listener, public std::enable_shared_from_this<Host::Impl> {
+ public:
+  Impl(async::Executor on, HostOptions wanted, PeerId self);
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl() override;
+  using Self = std::shared_ptr<Impl>;  // the host and calls in progress
+
+  Result<void> start();
+  static async::Awaitable<Result<void>> connect(Self self, PeerInfo peer, Instant deadline);
+  static async::Awaitable<Result<StreamPtr>> open_stream(Self self,
+                                                         PeerId peer,
+                                                         std::vector<std::string> protocols,
+                                                         Instant deadline);
+  static async::Awaitable<Result<Duration>> ping(Self self, PeerId peer, Instant deadline);
+  static async::Awaitable<void> close(Self self);
+
+  struct Link {
+    Link(PeerId who, Multiaddr where, bool is_inbound, const async::Executor& executor)
+        : peer(std::move(who)), address(std::move(where)), inbound(is_inbound), streams_available(executor) {}
+    PeerId peer;
+    Multiaddr address;
+    bool inbound;
+    async::Event streams_available;
+    identify::Profile profile;
+    std::size_t pushes = 0;
+  };
+  using LinkPtr = std::shared_ptr<Link>;  // the table and coroutines that wait on it
+
+  /// One dial of a peer, shared by all who wait for it.
+  struct Dial {
+    explicit Dial(const async::Executor& executor) : changed(executor) {}
+    async::Event changed;
+    std::set<Multiaddr> tried;
+    std::size_t live = 0;
+    std::optional<Error> last_error;
+    std::optional<Result<void>> result;
+  };
+  using DialPtr = std::shared_ptr<Dial>;  // the table, its task and the waiters
+
+  void on_established(quic::ConnectionId id) override;
+  void on_stream(quic::ConnectionId id, quic::StreamId stream) override;
+  void on_streams_available(quic::ConnectionId id) override;
+  void on_closed(quic::ConnectionId id, const quic::CloseReason& reason) override;
+
+  [[nodiscard]] std::optional<quic::ConnectionId> connection_of(const PeerId& peer) const;
+  void close_peer(const PeerId& peer, std::uint64_t code);
+  [[nodiscard]] std::vector<Multiaddr> listen_addresses() const;
+
+  async::Executor executor;
+  HostOptions options;
+  PeerId id;
+  std::unique_ptr<quic::TlsContext> tls;
+  std::unique_ptr<quic::Endpoint> endpoint;
+  std::unique_ptr<Driver> driver;
+  AddressBook book;
+  std::map<quic::ConnectionId, LinkPtr> links;
+  std::map<PeerId, std::vector<quic::ConnectionId>> by_peer;
+  std::map<PeerId, DialPtr> dials;
+  std::map<quic::ConnectionId, DialPtr> attempts;
+  std::map<std::string, std::shared_ptr<StreamHandler>, std::less<>> handlers;  // the table and running streams
+  std::vector<HostObserver*> observers;
+  std::uint64_t opened = 0;
+  bool closed = false;
+  int key_log_fd = -1;
+  async::TaskGroup tasks;
+
+ private:
+  Result<void> open_key_log();
+  async::Awaitable<void> run_dial(DialPtr dial, PeerId peer, std::vector<Multiaddr> addresses);
+  void start_attempt(const DialPtr& dial, const PeerId& peer, const Multiaddr& address);
+  async::Awaitable<void> serve_stream(LinkPtr link, std::unique_ptr<QuicStream> stream);
+  async::Awaitable<void> limit_untrusted(quic::ConnectionId connection);
+  static async::Awaitable<Result<std::unique_ptr<QuicStream>>> open_on(Self self,
+                                                                       quic::ConnectionId connection,
+                                                                       std::vector<std::string> protocols,
+                                                                       Instant deadline);
+
+  // identify.cpp
+  void add_own_protocols();
+  async::Awaitable<void> ask_identity(quic::ConnectionId connection, LinkPtr link);
+  async::Awaitable<Result<void>> read_identity(Stream& stream, LinkPtr link);
+  async::Awaitable<void> answer_identify(StreamPtr stream);
+  async::Awaitable<void> take_push(StreamPtr stream);
+  static async::Awaitable<void> answer_ping(StreamPtr stream);
+  Result<Bytes> own_identity(const Multiaddr& observed) const;
+};
+
+}  // namespace nmp::libp2p

@@ -1,0 +1,473 @@
+#include "libp2p/host/host.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/async/event.hpp"
+#include "base/async/task_group.hpp"
+#include "base/async/testing.hpp"
+#include "base/async/udp.hpp"
+#include "crypto/random.hpp"
+#include "libp2p/host/address_book.hpp"
+
+namespace nmp::libp2p {
+namespace {
+
+using async::Awaitable;
+using async::Executor;
+using std::chrono::seconds;
+
+constexpr const char* kEcho = "/echo/1.0.0";
+
+Multiaddr address(const char* text) { return *Multiaddr::parse(text); }
+Instant soon() { return async::system_clock().now() + seconds(20); }
+
+Awaitable<void> echo(StreamPtr stream) {
+  std::array<std::byte, 4096> piece;
+  for (;;) {
+    auto size = co_await stream->read_some(piece);
+    if (!size) co_return;
+    if (*size == 0) break;
+    if (!co_await stream->write(ByteView(piece).first(*size))) co_return;
+  }
+  (void)co_await stream->close_write();
+}
+
+std::unique_ptr<Host> make_host(const Executor& executor,
+                                const char* listen = "/ip4/127.0.0.1/udp/0/quic-v1",
+                                HostLimits limits = {}) {
+  HostOptions options(KeyPair::generate(crypto::system_random()));
+  if (listen != nullptr) options.listen.push_back(address(listen));
+  options.limits = limits;
+  auto host = Host::make(executor, std::move(options));
+  if (!host) return nullptr;
+  (*host)->handle(kEcho, echo);
+  return *std::move(host);
+}
+
+PeerInfo info_of(const Host& host) { return {host.id(), host.listen_addresses()}; }
+
+struct Two {
+  explicit Two(boost::asio::io_context& context,
+               const char* listen = "/ip4/127.0.0.1/udp/0/quic-v1",
+               HostLimits limits = {})
+      : server(make_host(context.get_executor(), listen, limits)), client(make_host(context.get_executor(), nullptr)) {}
+  std::unique_ptr<Host> server;
+  std::unique_ptr<Host> client;
+
+  Awaitable<Result<StreamPtr>> open(std::string protocol = kEcho) {
+    auto info = info_of(*server);
+    NMP_CO_CHECK(co_await client->connect(std::move(info), soon()));
+    std::vector<std::string> protocols{std::move(protocol)};
+    co_return co_await client->open_stream(server->id(), std::move(protocols), soon());
+  }
+  Awaitable<void> close() {
+    co_await client->close();
+    co_await server->close();
+  }
+};
+
+Awaitable<std::string> read_all(Stream& stream) {
+  std::string all;
+  std::array<std::byte, 4096> piece;
+  for (;;) {
+    auto size = co_await stream.read_some(piece);
+    if (!size) co_return all + "<" + size.error().message() + ">";
+    if (*size == 0) co_return all;
+    all += text_of(ByteView(piece).first(*size));
+  }
+}
+
+/// Runs `body(two)` and closes both hosts.
+template <class Body>
+void with_two(Body body, const char* listen = "/ip4/127.0.0.1/udp/0/quic-v1", HostLimits limits = {}) {
+  boost::asio::io_context context;
+  Two two(context, listen, limits);
+  if (two.server == nullptr && std::string_view(listen).starts_with("/ip6")) GTEST_SKIP() << "no IPv6 here";
+  ASSERT_TRUE(two.server && two.client);
+  auto run = [](Two& both, Body act) -> Awaitable<bool> {
+    co_await act(both);
+    co_await both.close();
+    co_return true;
+  };
+  EXPECT_TRUE(async::run_until_done(context, run(two, std::move(body))));
+}
+
+Awaitable<void> echo_once(Two& two) {
+  auto stream = co_await two.open();
+  EXPECT_TRUE(stream) << (stream ? "" : stream.error().message());
+  if (!stream) co_return;
+  EXPECT_EQ((*stream)->remote(), two.server->id());
+  EXPECT_TRUE(co_await (*stream)->write(bytes_of("hello")));
+  EXPECT_TRUE(co_await (*stream)->close_write());
+  EXPECT_EQ(co_await read_all(**stream), "hello");
+}
+
+TEST(Host, EchoesOverIp4) { with_two(echo_once); }
+TEST(Host, EchoesOverIp6) { with_two(echo_once, "/ip6/::1/udp/0/quic-v1"); }
+TEST(Host, EchoesToAWildcardListener) { with_two(echo_once, "/ip4/0.0.0.0/udp/0/quic-v1"); }
+TEST(Host, EchoesAfterRetry) {
+  HostLimits limits;
+  limits.retry_threshold = 0;
+  with_two(
+      [](Two& two) -> Awaitable<void> {
+        co_await echo_once(two);
+        EXPECT_EQ(two.server->stats().retries_sent, 1U);
+      },
+      "/ip4/127.0.0.1/udp/0/quic-v1", limits);
+}
+
+TEST(Host, ListensOnSeveralAddressesWithRealPorts) {
+  boost::asio::io_context context;
+  HostOptions options(KeyPair::generate(crypto::system_random()));
+  options.listen = {address("/ip4/127.0.0.1/udp/0/quic-v1"), address("/ip4/127.0.0.2/udp/0/quic-v1")};
+  auto host = Host::make(context.get_executor(), std::move(options));
+  ASSERT_TRUE(host);
+  auto addresses = (*host)->listen_addresses();
+  ASSERT_EQ(addresses.size(), 2U);
+  for (const auto& at : addresses) EXPECT_NE(at.udp_endpoint()->port, 0);
+  auto close = [](Host& h) -> Awaitable<bool> {
+    co_await h.close();
+    co_return true;
+  };
+  async::run_until_done(context, close(**host));
+  HostOptions bad(KeyPair::generate(crypto::system_random()));
+  bad.listen = {address("/ip4/127.0.0.1/tcp/0")};
+  EXPECT_FALSE(Host::make(context.get_executor(), std::move(bad)));
+}
+
+TEST(Host, PingAndIdentify) {
+  with_two([](Two& two) -> Awaitable<void> {
+    auto info = info_of(*two.server);
+    EXPECT_TRUE(co_await two.client->connect(std::move(info), soon()));
+    auto rtt = co_await two.client->ping(two.server->id(), soon());
+    EXPECT_TRUE(rtt) << (rtt ? "" : rtt.error().message());
+    for (int i = 0; i < 200 && !(two.client->details(two.server->id()) && two.server->details(two.client->id())); ++i)
+      (void)co_await async::sleep_until(async::system_clock().now() + std::chrono::milliseconds(10));
+    auto details = two.client->details(two.server->id());
+    EXPECT_TRUE(details);
+    if (!details) co_return;
+    EXPECT_EQ(details->agent_version, "nmp/0.1.0");
+    EXPECT_TRUE(std::ranges::count(details->protocols, kEcho) == 1);
+    EXPECT_TRUE(details->observed_address.has_value());
+    EXPECT_TRUE(two.server->details(two.client->id()));
+  });
+}
+
+TEST(Host, AnUnknownProtocolIsSaidOnTheFirstRead) {
+  with_two([](Two& two) -> Awaitable<void> {
+    auto stream = co_await two.open("/nobody/1.0.0");
+    EXPECT_TRUE(stream);
+    if (!stream) co_return;
+    (void)co_await (*stream)->write(bytes_of("lazy data"));
+    std::array<std::byte, 10> piece;
+    auto size = co_await (*stream)->read_some(piece);
+    EXPECT_FALSE(size);
+    EXPECT_EQ(size.error().code, host::Errc::protocol_unsupported) << size.error().message();
+  });
+}
+
+TEST(Host, TheFirstCommonProtocolIsChosen) {
+  with_two([](Two& two) -> Awaitable<void> {
+    two.client->add_addresses(two.server->id(), two.server->listen_addresses(), seconds(60));
+    std::vector<std::string> protocols{"/nobody/1.0.0", kEcho};
+    auto stream = co_await two.client->open_stream(two.server->id(), std::move(protocols), soon());
+    EXPECT_TRUE(stream);
+    if (!stream) co_return;
+    EXPECT_EQ((*stream)->protocol(), kEcho);
+    EXPECT_TRUE(co_await (*stream)->write(bytes_of("x")));
+    EXPECT_TRUE(co_await (*stream)->close_write());
+    EXPECT_EQ(co_await read_all(**stream), "x");
+    std::vector<std::string> none{"/a", "/b"};
+    auto refused = co_await two.client->open_stream(two.server->id(), std::move(none), soon());
+    EXPECT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, host::Errc::protocol_unsupported);
+  });
+}
+
+TEST(Host, TheWrongPeerIsRefused) {
+  with_two([](Two& two) -> Awaitable<void> {
+    PeerInfo info{PeerId::of(KeyPair::generate(crypto::system_random()).public_key()), two.server->listen_addresses()};
+    auto result = co_await two.client->connect(std::move(info), soon());
+    EXPECT_FALSE(result);
+    EXPECT_EQ(result.error().code, host::Errc::wrong_peer) << result.error().message();
+    PeerInfo self{two.client->id(), two.server->listen_addresses()};
+    auto own = co_await two.client->connect(std::move(self), soon());
+    EXPECT_EQ(own.error().code, host::Errc::self_dial);
+    PeerInfo unknown{PeerId::of(KeyPair::generate(crypto::system_random()).public_key()), {}};
+    auto nowhere = co_await two.client->connect(std::move(unknown), soon());
+    EXPECT_EQ(nowhere.error().code, host::Errc::no_address);
+  });
+}
+
+TEST(Host, AnotherAddressIsTriedWhenOneIsDead) {
+  with_two([](Two& two) -> Awaitable<void> {
+    auto info = info_of(*two.server);
+    info.addresses.insert(info.addresses.begin(), address("/ip4/127.0.0.9/udp/9/quic-v1"));
+    EXPECT_TRUE(co_await two.client->connect(std::move(info), soon()));
+  });
+}
+
+TEST(Host, ADialEndsAtItsDeadline) {
+  with_two([](Two& two) -> Awaitable<void> {
+    PeerInfo info{two.server->id(), {address("/ip4/127.0.0.9/udp/9/quic-v1")}};
+    auto result =
+        co_await two.client->connect(std::move(info), async::system_clock().now() + std::chrono::milliseconds(50));
+    EXPECT_FALSE(result);
+    EXPECT_EQ(result.error().code, Errc::deadline_exceeded);
+  });
+}
+
+TEST(Host, ConcurrentDialsShareOneConnection) {
+  with_two([](Two& two) -> Awaitable<void> {
+    async::TaskGroup tasks(two.client->executor());
+    std::size_t done = 0;
+    async::Event changed(two.client->executor());
+    auto dial = [](Two& both, std::size_t& count, async::Event& event) -> Awaitable<void> {
+      auto info = info_of(*both.server);
+      EXPECT_TRUE(co_await both.client->connect(std::move(info), soon()));
+      ++count;
+      event.notify_all();
+    };
+    for (int i = 0; i < 10; ++i) tasks.spawn(dial(two, done, changed));
+    while (done < 10) (void)co_await changed.wait();
+    EXPECT_EQ(two.client->connections().size(), 1U);
+    EXPECT_EQ(two.client->stats().connections_opened, 1U);
+    co_await tasks.close();
+  });
+}
+
+TEST(Host, SimultaneousDialsDoNotHurt) {
+  boost::asio::io_context context;
+  auto a = make_host(context.get_executor());
+  auto b = make_host(context.get_executor());
+  auto run = [](Host& left, Host& right) -> Awaitable<bool> {
+    async::TaskGroup tasks(left.executor());
+    std::size_t done = 0;
+    async::Event changed(left.executor());
+    auto talk = [](Host& from, Host& to, std::size_t& count, async::Event& event) -> Awaitable<void> {
+      from.add_addresses(to.id(), to.listen_addresses(), seconds(60));
+      std::vector<std::string> protocols{kEcho};
+      auto stream = co_await from.open_stream(to.id(), std::move(protocols), soon());
+      EXPECT_TRUE(stream);
+      if (stream) {
+        EXPECT_TRUE(co_await (*stream)->write(bytes_of("x")));
+        EXPECT_TRUE(co_await (*stream)->close_write());
+        EXPECT_EQ(co_await read_all(**stream), "x");
+      }
+      ++count;
+      event.notify_all();
+    };
+    tasks.spawn(talk(left, right, done, changed));
+    tasks.spawn(talk(right, left, done, changed));
+    while (done < 2) (void)co_await changed.wait();
+    co_await tasks.close();
+    co_await left.close();
+    co_await right.close();
+    co_return true;
+  };
+  EXPECT_TRUE(async::run_until_done(context, run(*a, *b)));
+}
+
+TEST(Host, ResetCarriesItsCode) {
+  with_two([](Two& two) -> Awaitable<void> {
+    two.server->handle("/reset/1.0.0", [](StreamPtr stream) -> Awaitable<void> {
+      std::array<std::byte, 10> piece;
+      (void)co_await stream->read_some(piece);
+      stream->reset(stream_code::kRateLimited);
+    });
+    auto stream = co_await two.open("/reset/1.0.0");
+    EXPECT_TRUE(stream);
+    if (!stream) co_return;
+    EXPECT_TRUE(co_await (*stream)->write(bytes_of("x")));
+    std::array<std::byte, 10> piece;
+    auto size = co_await (*stream)->read_some(piece);
+    EXPECT_FALSE(size);
+    EXPECT_EQ(size.error().code, Errc::closed);
+    EXPECT_EQ((*stream)->peer_code(), stream_code::kRateLimited);
+  });
+}
+
+TEST(Host, AStalledReaderHoldsUpTheWriter) {
+  with_two([](Two& two) -> Awaitable<void> {
+    two.server->handle("/stall/1.0.0", [](StreamPtr stream) -> Awaitable<void> {
+      (void)co_await async::sleep_until(kNever);
+      stream->reset(0);
+    });
+    auto stream = co_await two.open("/stall/1.0.0");
+    EXPECT_TRUE(stream);
+    if (!stream) co_return;
+    std::size_t written = 0;
+    async::TaskGroup tasks(two.client->executor());
+    auto pump = [](Stream& to, std::size_t& count) -> Awaitable<void> {
+      Bytes data(65536);
+      while (co_await to.write(data)) count += data.size();
+    };
+    tasks.spawn(pump(**stream, written));
+    std::size_t before = 1;
+    while (before != written || written == 0) {
+      before = written;
+      (void)co_await async::sleep_until(async::system_clock().now() + std::chrono::milliseconds(300));
+    }
+    EXPECT_LE(written, 4U * 1024 * 1024);
+    // Another stream of the same connection is not held up.
+    co_await echo_once(two);
+    co_await tasks.close();
+  });
+}
+
+TEST(Host, TwoHundredFiftySixStreamsAtOnce) {
+  with_two([](Two& two) -> Awaitable<void> {
+    std::vector<StreamPtr> streams;
+    for (int i = 0; i < 300; ++i) {
+      // The 257th has to wait for one to end.
+      if (streams.size() == 250) streams.clear();
+      auto stream = co_await two.open();
+      EXPECT_TRUE(stream) << i;
+      if (!stream) co_return;
+      EXPECT_TRUE(co_await (*stream)->write(bytes_of("x")));
+      streams.push_back(*std::move(stream));
+    }
+    for (auto& stream : streams) {
+      EXPECT_TRUE(co_await stream->close_write());
+      EXPECT_EQ(co_await read_all(*stream), "x");
+    }
+  });
+}
+
+TEST(Host, AKilledConnectionIsDialledAgain) {
+  with_two([](Two& two) -> Awaitable<void> {
+    auto stream = co_await two.open();
+    EXPECT_TRUE(stream);
+    if (!stream) co_return;
+    EXPECT_TRUE(co_await (*stream)->write(bytes_of("x")));
+    for (int i = 0; i < 200 && !two.server->is_connected(two.client->id()); ++i)
+      (void)co_await async::sleep_until(async::system_clock().now() + std::chrono::milliseconds(5));
+    two.server->disconnect(two.client->id(), connection_code::kGarbageCollected);
+    auto rest = co_await read_all(**stream);
+    EXPECT_NE(rest.find("closed"), std::string::npos) << rest;
+    EXPECT_FALSE(co_await (*stream)->write(bytes_of("y")));
+    co_await echo_once(two);
+    EXPECT_EQ(two.client->stats().connections_opened, 2U);
+  });
+}
+
+TEST(Host, StreamsSurviveTheirHost) {
+  boost::asio::io_context context;
+  auto run = [](Executor executor, boost::asio::io_context& io) -> Awaitable<bool> {
+    StreamPtr left;
+    {
+      Two two(io);
+      auto stream = co_await two.open();
+      EXPECT_TRUE(stream);
+      EXPECT_TRUE(co_await (*stream)->write(bytes_of("x")));
+      left = *std::move(stream);
+      co_await two.close();
+    }
+    (void)executor;
+    EXPECT_FALSE(co_await left->write(bytes_of("y")));
+    std::array<std::byte, 10> piece;
+    auto size = co_await left->read_some(piece);
+    EXPECT_FALSE(size);
+    left->reset(1);
+    co_return true;
+  };
+  EXPECT_TRUE(async::run_until_done(context, run(context.get_executor(), context)));
+}
+
+TEST(Host, LargeTransferBothWays) {
+  with_two([](Two& two) -> Awaitable<void> {
+    auto stream = co_await two.open();
+    EXPECT_TRUE(stream);
+    if (!stream) co_return;
+    constexpr std::size_t kTotal = 20'000'000;
+    async::TaskGroup tasks(two.client->executor());
+    auto pump = [](Stream& to) -> Awaitable<void> {
+      Bytes data(100'000);
+      for (std::size_t sent = 0; sent < kTotal; sent += data.size()) EXPECT_TRUE(co_await to.write(data));
+      EXPECT_TRUE(co_await to.close_write());
+    };
+    tasks.spawn(pump(**stream));
+    std::size_t received = 0;
+    Bytes piece(65536);
+    for (;;) {
+      auto size = co_await (*stream)->read_some(piece);
+      EXPECT_TRUE(size);
+      if (!size || *size == 0) break;
+      received += *size;
+    }
+    EXPECT_EQ(received, kTotal);
+    co_await tasks.close();
+  });
+}
+
+TEST(Host, UntrustedConnectionsAreLimited) {
+  HostLimits limits;
+  limits.untrusted = UntrustedLimits{};
+  limits.untrusted->time_max = std::chrono::milliseconds(700);
+  with_two(
+      [](Two& two) -> Awaitable<void> {
+        auto stream = co_await two.open();
+        EXPECT_TRUE(stream);
+        if (!stream) co_return;
+        EXPECT_TRUE(co_await (*stream)->write(bytes_of("x")));
+        std::array<std::byte, 10> piece;
+        EXPECT_TRUE(co_await (*stream)->read_some(piece));
+        auto again = co_await (*stream)->read_some(piece);
+        EXPECT_FALSE(again);  // closed as gated
+        EXPECT_FALSE(two.client->is_connected(two.server->id()));
+        auto next = co_await two.open();
+        EXPECT_TRUE(next);
+        if (!next) co_return;
+        EXPECT_TRUE(co_await (*next)->write(bytes_of("x")));
+        EXPECT_TRUE(co_await (*next)->read_some(piece));
+        two.server->mark_trusted(two.client->id());
+        (void)co_await async::sleep_until(async::system_clock().now() + std::chrono::milliseconds(900));
+        EXPECT_TRUE(two.client->is_connected(two.server->id()));
+      },
+      "/ip4/127.0.0.1/udp/0/quic-v1", limits);
+}
+
+TEST(Host, GarbageFromTheNetworkChangesNothing) {
+  with_two([](Two& two) -> Awaitable<void> {
+    SocketAddress any;
+    auto udp = async::UdpSocket::bind(two.client->executor(), any);
+    EXPECT_TRUE(udp);
+    if (!udp) co_return;
+    auto endpoint = *two.server->listen_addresses().front().udp_endpoint();
+    SocketAddress to;
+    to.ip = endpoint.ip.bytes;
+    to.port = endpoint.port;
+    SeededRandom random(5);
+    for (int i = 0; i < 2000; ++i) {
+      Bytes garbage(random.below(1400) + 1);
+      random.fill(garbage);
+      (*udp)->send(garbage, garbage.size(), to, nullptr);
+    }
+    co_await echo_once(two);
+  });
+}
+
+TEST(AddressBook, ForgetsAndIsBounded) {
+  AddressBook book;
+  auto now = Instant(seconds(100));
+  auto peer = PeerId::of(KeyPair::generate(crypto::system_random()).public_key());
+  book.add(peer, {address("/ip4/1.2.3.4/udp/1/quic-v1"), address("/ip4/1.2.3.4/tcp/1")}, now, seconds(10));
+  EXPECT_EQ(book.find(peer, now + seconds(9)).size(), 1U);
+  EXPECT_TRUE(book.find(peer, now + seconds(10)).empty());
+  for (int i = 0; i < 200; ++i) {
+    auto text = "/ip4/1.2.3.4/udp/" + std::to_string(1000 + i) + "/quic-v1";
+    book.add(peer, {address(text.c_str())}, now, seconds(20 + i));
+  }
+  EXPECT_EQ(book.find(peer, now).size(), kAddressesPerPeerMax);
+  SeededRandom random(1);
+  for (std::size_t i = 0; i < kAddressBookPeersMax + 10; ++i) {
+    auto other =
+        PeerId::from_bytes(concat({ByteView(ByteArray<2>{std::byte{0x12}, std::byte{0x20}}), random.bytes<32>()}));
+    ASSERT_TRUE(other);
+    book.add(*other, {address("/ip4/1.2.3.4/udp/1/quic-v1")}, now, seconds(10));
+  }
+  EXPECT_LE(book.size(), kAddressBookPeersMax);
+}
+
+}  // namespace
+}  // namespace nmp::libp2p

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+
+#include "base/time.hpp"
+
+/// What strangers may make a Host hold: the attack budget of this room.
+namespace nmp::libp2p {
+
+/// All connections, either direction. About 100 kB each when idle (transport.md section 7), so under 100 MB.
+inline constexpr std::size_t kConnectionsMax = 1024;
+/// libp2p.md section 17: 8 concurrent connections per IPv4 /32 and per IPv6 /56.
+inline constexpr std::size_t kConnectionsPerIpMax = 8;
+/// Inbound handshakes in flight: each costs milliseconds of signature work.
+inline constexpr std::size_t kHandshakesMax = 128;
+/// Handshakes from unvalidated addresses in flight before Retry proves the sender's address.
+inline constexpr std::size_t kRetryThreshold = 32;
+
+/// security.md "Session token" ff.: before the first accepted intent a connection has 4 streams, 64 KiB, 10 s.
+inline constexpr std::size_t kUntrustedStreamsMax = 4;
+inline constexpr std::size_t kUntrustedBytesMax = 64UZ * 1024;
+inline constexpr Duration kUntrustedTimeMax = std::chrono::seconds(10);
+
+/// libp2p.md section 17: at most 64 addresses per unconnected peer.
+inline constexpr std::size_t kAddressesPerPeerMax = 64;
+/// Peers with remembered addresses; beyond it the one that expires first is forgotten.
+inline constexpr std::size_t kAddressBookPeersMax = 4096;
+/// Addresses tried in one dial, so that a record full of addresses does not turn the host into a flooder.
+inline constexpr std::size_t kDialAddressesMax = 8;
+/// libp2p.md section 17: the next address gets its chance after 250 ms (private: 30 ms).
+inline constexpr Duration kDialStagger = std::chrono::milliseconds(150);
+/// Distinct peers being dialled at once.
+inline constexpr std::size_t kDialsMax = 160;
+/// One deadline for a whole multistream negotiation (libp2p.md section 4).
+inline constexpr Duration kNegotiationTimeMax = std::chrono::seconds(10);
+/// Protocols with a handler.
+inline constexpr std::size_t kProtocolsMax = 256;
+/// Streams that were let go while the peer's negotiation answer was still under way, and what each may still send.
+inline constexpr std::size_t kDrainingStreamsMax = 256;
+inline constexpr std::size_t kDrainBytesMax = 64UZ * 1024;
+
+}  // namespace nmp::libp2p

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+
+#include "libp2p/quic/connection.hpp"
+
+namespace nmp::libp2p::quic {
+
+enum class ConnectionId : std::uint64_t {};
+
+struct EndpointLimits {
+  std::size_t connections_max = kConnectionsMax;
+  std::size_t connections_per_ip_max = kConnectionsPerIpMax;  ///< inbound; IPv4 /32, IPv6 /56; loopback is free
+  std::size_t handshakes_max = kHandshakesMax;                ///< inbound, in flight
+  std::size_t retry_threshold = kRetryThreshold;  ///< unvalidated ones above which Retry is demanded; 0: always
+  std::optional<Restriction> restriction;         ///< of inbound connections until lifted
+};
+
+struct EndpointStats {
+  std::uint64_t datagrams_received = 0;
+  std::uint64_t datagrams_dropped = 0;
+  std::uint64_t connections_accepted = 0;
+  std::uint64_t connections_refused = 0;
+  std::uint64_t retries_sent = 0;
+  std::uint64_t version_negotiations_sent = 0;
+  std::uint64_t stateless_resets_sent = 0;
+};
+
+/// All connections that share a set of UDP sockets, as a value: finds the connection of each datagram (by connection
+/// ID, or by the last 16 bytes for a stateless reset), answers strangers, counts against the limits.
+class Endpoint {
+ public:
+  struct Secrets {
+    SecretBytes<32> reset;  ///< survives restarts
+    SecretBytes<32> token;  ///< seals Retry tokens; may be new at each start
+  };
+  struct EndpointEvent {
+    ConnectionId connection;
+    Event event;
+  };
+
+  /// `tls` and `random` outlive the endpoint.
+  Endpoint(TlsContext& tls, Random& random, Secrets secrets, EndpointLimits limits);
+  Endpoint(const Endpoint&) = delete;
+  Endpoint& operator=(const Endpoint&) = delete;
+  ~Endpoint();
+
+  /// Whether Initial packets from strangers are answered; off at first.
+  void set_accepting(bool accepting) { accepting_ = accepting; }
+
+  /// Errors: Errc::refused (connections_max), internal.
+  Result<ConnectionId> dial(Connection::Path path, std::optional<PeerId> expected, Instant now);
+  void on_datagram(const Connection::Path& path, ByteView datagram, Instant now);
+  void on_deadline(Instant now);
+  [[nodiscard]] Instant deadline() const;
+  /// The next datagrams of any connection, in turns. `buffer` is 64 KiB or more.
+  std::optional<Batch> next_batch(std::span<std::byte> buffer, Instant now);
+  [[nodiscard]] std::vector<EndpointEvent> take_events();
+
+  /// Null once the connection is forgotten. After calls on it, touch() it.
+  [[nodiscard]] Connection* find(ConnectionId id);
+  void touch(ConnectionId id);
+  void close_all(std::uint64_t code, Instant now);
+
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  [[nodiscard]] const EndpointStats& stats() const { return stats_; }
+
+ private:
+  struct Entry;
+  struct Prefix {
+    bool is_v6 = false;
+    ByteArray<7> bytes{};
+    friend auto operator<=>(const Prefix&, const Prefix&) = default;
+  };
+  static Prefix prefix_of(const SocketAddress& address);
+  struct Reply {
+    Connection::Path path;
+    Bytes bytes;
+  };
+
+  void on_stranger(const Connection::Path& path, ByteView datagram, Instant now);
+  void send_version_negotiation(const Connection::Path& path, ByteView dcid, ByteView scid, Instant now);
+  void send_stateless_reset(const Connection::Path& path, ByteView datagram, ByteView dcid, Instant now);
+  void send_retry(const Connection::Path& path, const Connection::Incoming& incoming, Instant now);
+  void refuse(const Connection::Path& path, const Connection::Incoming& incoming, std::uint64_t code, Instant now);
+  /// False when strangers have had their share of answers for this second.
+  bool may_reply(Instant now);
+  void collect(Entry& entry);
+  void uncount(Entry& entry);
+
+  Connection::Common common() { return {tls_, random_, secrets_.reset}; }
+
+  TlsContext& tls_;
+  Random& random_;
+  Secrets secrets_;
+  EndpointLimits limits_;
+  bool accepting_ = false;
+  std::uint64_t last_id_ = 0;
+  // Before the entries: their destructors take themselves off these.
+  std::map<Cid, ConnectionId> by_cid_;
+  std::map<ResetToken, ConnectionId> by_token_;
+  std::map<ConnectionId, std::unique_ptr<Entry>> entries_;
+  std::set<std::pair<Instant, ConnectionId>> deadlines_;
+  std::deque<ConnectionId> dirty_;
+  std::map<Prefix, std::size_t> per_ip_;
+  std::size_t handshakes_ = 0;
+  std::size_t unvalidated_ = 0;
+  std::deque<Reply> replies_;
+  Instant replies_since_{};
+  std::size_t replies_counted_ = 0;
+  std::vector<EndpointEvent> events_;
+  EndpointStats stats_;
+};
+
+}  // namespace nmp::libp2p::quic
