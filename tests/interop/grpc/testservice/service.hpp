@@ -1,0 +1,8 @@
+#pragma once
+
+#include "rpc/server.hpp"
+
+namespace nmp::interop {
+/// grpc.testing.TestService as doc/interop-test-descriptions.md asks of servers.
+void add_test_service(rpc::Server& server);
+}  // namespace nmp::interop
