@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// What a module may hold before anyone compiles it. Compile time and memory grow with these; each is far above what
+/// the Go, Rust and C++ toolchains emit for a filter and far below what the WebAssembly JS API allows engines.
+namespace nmp::guardian {
+
+/// A Go filter is about 2.5 MiB; a JavaScript or SQL engine some MiB.
+inline constexpr std::size_t kModuleBytesMax = 32 * 1024 * 1024;
+inline constexpr std::uint32_t kTypesMax = 4096;
+/// Parameters and results of one type, each.
+inline constexpr std::uint32_t kParametersMax = 64;
+inline constexpr std::uint32_t kResultsMax = 16;
+/// WASI preview 1 has 45 functions, `nmp` seven; an import may be listed twice.
+inline constexpr std::uint32_t kImportsMax = 128;
+/// Go's runtime alone has 1,700 functions.
+inline constexpr std::uint32_t kFunctionsMax = 32'768;
+/// One function's code: Cranelift's time and memory grow faster than its size.
+inline constexpr std::size_t kFunctionBytesMax = 256 * 1024;
+inline constexpr std::size_t kCodeBytesMax = 24 * 1024 * 1024;
+/// Locals of one function, as the runs add up (a few bytes declare 2^32 of them).
+inline constexpr std::uint32_t kLocalsMax = 4096;
+inline constexpr std::uint32_t kTablesMax = 2;
+inline constexpr std::uint32_t kTableElementsMax = 65'536;
+inline constexpr std::uint32_t kGlobalsMax = 1024;
+inline constexpr std::uint32_t kExportsMax = 4096;
+inline constexpr std::uint32_t kElementSegmentsMax = 4096;
+inline constexpr std::uint32_t kDataSegmentsMax = 16'384;
+/// Names of imports, exports and custom sections.
+inline constexpr std::size_t kNameBytesMax = 256;
+/// Debug information is stripped for a filter; a symbol table fits.
+inline constexpr std::size_t kCustomBytesMax = 4 * 1024 * 1024;
+inline constexpr std::uint32_t kCustomSectionsMax = 64;
+inline constexpr std::uint32_t kWasmPageBytes = 65'536;
+
+}  // namespace nmp::guardian

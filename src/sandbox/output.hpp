@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.hpp"
+
+namespace nmp::sandbox {
+
+enum class OutputKind : std::uint8_t { event = 0, evidence = 1, diagnostics = 2 };
+
+/// What a guest wrote, in its order. Evidence comes in pieces that follow each other; an event is whole.
+struct Output {
+  OutputKind kind = OutputKind::event;
+  Bytes bytes;
+};
+
+}  // namespace nmp::sandbox
