@@ -1,0 +1,3 @@
+module nmp/filters/go_wordcount
+
+go 1.21
