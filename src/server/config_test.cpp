@@ -1,0 +1,149 @@
+#include "server/config.hpp"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace nmp::server {
+namespace {
+
+using testing::HasSubstr;
+
+std::string first_problem(std::string_view toml) {
+  auto parsed = parse_config(toml, "/etc/nmp");
+  return parsed.problems.empty() ? "none" : parsed.problems[0].to_text("f");
+}
+
+TEST(Config, TheSmallestUsefulFile) {
+  auto parsed = parse_config(
+      R"(
+listen = ["/ip4/0.0.0.0/udp/4001/quic-v1"]
+bootstrap = ["/ip4/192.0.2.7/udp/4001/quic-v1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"]
+[[dataset]]
+name = "logs"
+path = "/var/log/app"
+[[capability]]
+name = "log-scan"
+datasets = ["logs"]
+memory = "64MiB"
+fuel = 2_000_000_000
+wall_time = "3s"
+output = "1MiB"
+open = true
+[grants]
+issuers = []
+)",
+      "/etc/nmp");
+  for (const auto& problem : parsed.problems) ADD_FAILURE() << problem.to_text("f");
+  const auto& config = parsed.config;
+  EXPECT_EQ(config.listen.size(), 1U);
+  EXPECT_TRUE(config.bootstrap.at(0).peer_id());
+  EXPECT_EQ(config.dataset("logs")->path, "/var/log/app");
+  const auto* capability = config.capability("log-scan");
+  ASSERT_NE(capability, nullptr);
+  EXPECT_TRUE(capability->open);
+  EXPECT_EQ(capability->limits.memory_bytes, 64U << 20);
+  EXPECT_EQ(capability->limits.fuel, 2'000'000'000U);
+  EXPECT_EQ(capability->limits.wall_time_ms, 3000U);
+  EXPECT_TRUE(capability->limits.is_complete());
+  EXPECT_FALSE(config.tcp);
+}
+
+TEST(Config, NothingGivesTheDefaults) {
+  auto parsed = parse_config("", "/");
+  EXPECT_TRUE(parsed.problems.empty());
+  EXPECT_EQ(parsed.config.listen.size(), 2U);
+  EXPECT_EQ(parsed.config.limits.runs, 64U);
+}
+
+TEST(Config, RefusalsNameKeyLineAndColumn) {
+  EXPECT_THAT(first_problem("listn = []"), HasSubstr("f:1:1: listn: is not a key here; did you mean \"listen\"?"));
+  EXPECT_THAT(first_problem("\n[[capability]]\nname = \"a\"\nmemry = 3"), HasSubstr("f:4:1: capability[0].memry"));
+  EXPECT_THAT(first_problem("\n[[capability]]\nname = \"a\"\nmemry = 3"), HasSubstr("\"memory\""));
+  EXPECT_THAT(first_problem("[[capability]]\nname = \"a\"\nmemory = \"64 apples\""),
+              HasSubstr("f:3:10: capability[0].memory: must be a size"));
+  EXPECT_THAT(first_problem("[[capability]]\nname = \"a\"\nmemory = -1"), HasSubstr("must not be negative"));
+  EXPECT_THAT(first_problem("[[capability]]\nname = \"a\"\nmemory = \"2GiB\""),
+              HasSubstr("must be from 64 KiB to 1 GiB"));
+  EXPECT_THAT(first_problem("[[capability]]\nname = \"a\"\nwall_time = true"), HasSubstr("must be a duration"));
+  EXPECT_THAT(first_problem("[[capability]]\nname = \"A\""), HasSubstr("capability[0].name: must be 1 to 63"));
+  EXPECT_THAT(first_problem("[[capability]]\nopen = true"), HasSubstr("capability[0].name: is required"));
+  EXPECT_THAT(first_problem("[[capability]]\nname = \"a\"\nopen = \"yes\""),
+              HasSubstr("must be true or false, not text"));
+  EXPECT_THAT(first_problem("[[capability]]\nname = \"a\"\ndatasets = [\"x\"]"),
+              HasSubstr("no [[dataset]] is named \"x\""));
+  EXPECT_THAT(first_problem("[[capability]]\nname = \"a\"\n[[capability]]\nname = \"a\""),
+              HasSubstr("f:4:8: capability[1].name"));
+  EXPECT_THAT(first_problem("[[capability]]\nname = \"a\"\ninputs_schema = \"{\""), HasSubstr("JSON-Schema"));
+  EXPECT_THAT(first_problem("[capability]\nname = \"a\""), HasSubstr("must be written [[capability]]"));
+  EXPECT_THAT(first_problem("[[dataset]]\nname = \"a\""), HasSubstr("dataset[0].path: is required"));
+  EXPECT_THAT(first_problem("listen = [\"/ip4/1.2.3.4/tcp/1\"]"),
+              HasSubstr("f:1:11: listen: \"/ip4/1.2.3.4/tcp/1\" is not of the form"));
+  EXPECT_THAT(first_problem("listen = [3]"), HasSubstr("must hold text only"));
+  EXPECT_THAT(first_problem("bootstrap = [\"/ip4/1.2.3.4/udp/1/quic-v1\"]"), HasSubstr("must end in /p2p/"));
+  EXPECT_THAT(first_problem("[grants]\nissuers = [\"did:key:z\"]"), HasSubstr("grants are not available"));
+  EXPECT_THAT(first_problem("[limits]\nruns = 0"), HasSubstr("must be from 1 to 1024"));
+  EXPECT_THAT(first_problem("a = = 1"), HasSubstr("f:1:5"));
+  EXPECT_THAT(first_problem("listen = [\n"), HasSubstr("f:1:"));
+}
+
+TEST(Config, AllProblemsAtOnce) {
+  auto parsed = parse_config("listn = 1\nbootstrp = 2\n[tcp]\n", "/");
+  EXPECT_EQ(parsed.problems.size(), 3U);
+}
+
+TEST(Config, PlainTcpIsLoopbackOrUnix) {
+  EXPECT_EQ(first_problem("[tcp]\nlisten = \"127.0.0.1:0\""), "none");
+  EXPECT_EQ(first_problem("[tcp]\nlisten = \"[::1]:50051\""), "none");
+  EXPECT_EQ(parse_config("[tcp]\nlisten = \"unix:g.sock\"", "/run/nmp").config.tcp->unix_path, "/run/nmp/g.sock");
+  for (auto text : {"0.0.0.0:1", "192.0.2.1:1", "[::]:1"}) {
+    EXPECT_THAT(first_problem(std::string("[tcp]\nlisten = \"") + text + "\""), HasSubstr("must be a loopback address"))
+        << text;
+  }
+  for (auto text :
+       {"localhost:1", "127.0.0.1", "::1:5", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:", "unix:", ":1"}) {
+    EXPECT_THAT(first_problem(std::string("[tcp]\nlisten = \"") + text + "\""), HasSubstr("f:2:10: tcp.listen"))
+        << text;
+  }
+}
+
+TEST(Config, SizesAndDurations) {
+  EXPECT_EQ(parse_size("64MiB").value(), 64U << 20);
+  EXPECT_EQ(parse_size("1.5KiB").value(), 1536U);
+  EXPECT_EQ(parse_size("10 kB").value(), 10'000U);
+  EXPECT_EQ(parse_size("1_000").value(), 1000U);
+  for (auto text :
+       {"", "MiB", "1.5", "-1", "1 Mib", "1..5kB", "1e3", "99999999999999999999", "9999999TiB", "0.0000001kB"}) {
+    EXPECT_FALSE(parse_size(text)) << text;
+  }
+  using namespace std::chrono_literals;
+  EXPECT_EQ(parse_duration("3s").value(), 3s);
+  EXPECT_EQ(parse_duration("1.5s").value(), 1500ms);
+  EXPECT_EQ(parse_duration("2m").value(), 2min);
+  EXPECT_EQ(parse_duration("7").value(), 7s);
+  for (auto text : {"", "s", "0.5ms", "3 days", "999999999h"}) EXPECT_FALSE(parse_duration(text)) << text;
+  EXPECT_EQ(size_text(64U << 20), "64 MiB");
+  EXPECT_EQ(size_text(1000), "1000 bytes");
+}
+
+TEST(Config, FilesAreReadWithinBounds) {
+  const auto folder = std::filesystem::temp_directory_path() / ("nmp-config-test-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder / "logs");
+  std::ofstream(folder / "a.toml") << "[[dataset]]\nname = \"logs\"\npath = \"logs\"\n";
+  auto config = load_config(folder / "a.toml");
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_EQ(config->datasets[0].path, folder / "logs");
+  std::ofstream(folder / "b.toml") << "[[dataset]]\nname = \"logs\"\npath = \"nowhere\"\n";
+  EXPECT_THAT(load_config(folder / "b.toml").error().context, HasSubstr("dataset[0].path"));
+  EXPECT_EQ(load_config(folder / "c.toml").error().code, Errc::not_found);
+  EXPECT_EQ(load_config(folder).error().code, Errc::io);
+  std::ofstream(folder / "d.toml") << std::string(kConfigBytesMax + 1, '#');
+  EXPECT_EQ(load_config(folder / "d.toml").error().code, Errc::too_large);
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace nmp::server

@@ -1,0 +1,279 @@
+#include "server/node.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include "base/async/event.hpp"
+#include "base/async/tcp.hpp"
+#include "base/encoding.hpp"
+#include "core/capability.hpp"
+#include "crypto/random.hpp"
+#include "libp2p/host/dht.hpp"
+#include "rpc/reflection.hpp"
+#include "server/manifest_service.hpp"
+#include "server/service.hpp"
+
+namespace nmp::server {
+
+namespace {
+
+constexpr std::string_view kGrpcProtocol = "/nmp/grpc/1.0.0";
+constexpr std::chrono::seconds kSweepInterval{5};
+constexpr std::chrono::seconds kJoinDeadline{15};
+constexpr std::chrono::seconds kProvideDeadline{30};
+constexpr std::chrono::seconds kProvideRetry{20};
+
+class LogObserver final : public ServiceObserver {
+ public:
+  void negotiated(const libp2p::PeerId& agent, const Session& session) override {
+    spdlog::debug("event=negotiated agent={} capability={}", agent.to_text(), session.capability);
+  }
+  void refused(const std::optional<libp2p::PeerId>& caller, std::string_view call, const Refusal& refusal) override {
+    spdlog::debug("event=refused call={} caller={} reason={}", call, caller ? caller->to_text() : "-", refusal.reason->reason);
+  }
+  void run_ended(const Session& session, std::string_view reason, const core::Usage& used) override {
+    spdlog::debug("event=run_ended agent={} capability={} reason={} fuel={} memory_bytes={} ms={}",
+                  session.agent.to_text(),
+                  session.capability,
+                  reason.empty() ? "ok" : reason,
+                  used.fuel,
+                  used.memory_bytes,
+                  used.wall_time_ms);
+  }
+};
+
+std::vector<libp2p::PeerInfo> peers_of(const std::vector<libp2p::Multiaddr>& addresses) {
+  std::vector<libp2p::PeerInfo> peers;
+  for (const auto& address : addresses) {
+    auto id = address.peer_id();
+    auto where = address.without_peer();
+    if (id && where) peers.push_back({*id, {*where}});
+  }
+  return peers;
+}
+
+}  // namespace
+
+class Node::Impl {
+ public:
+  Impl(async::Executor on, NodeOptions given) : executor(std::move(on)), options(std::move(given)), tasks(executor) {}
+
+  Result<void> open() {
+    std::error_code error;
+    std::filesystem::create_directories(options.state, error);
+    if (error) return fail(Errc::io, "state folder " + options.state.string() + ": " + error.message());
+    std::filesystem::permissions(options.state, std::filesystem::perms::owner_all, error);
+    NMP_TRY(store, store::Store::open(options.state / "node.db"));
+
+    libp2p::HostOptions host_options(options.identity.copy());
+    host_options.listen = options.config.listen;
+    host_options.key_log = options.key_log;
+    host_options.limits.untrusted.reset();
+    NMP_TRY(host, libp2p::Host::make(executor, std::move(host_options)));
+    NMP_TRY(manifests, ManifestService::make(*host, options.config, *store, async::system_clock()));
+
+    if (!options.config.capabilities.empty()) {
+      sandbox::EngineOptions engine_options{.receipt_key = options.identity.ed25519().copy(), .node = host->id()};
+      for (const auto& dataset : options.config.datasets) {
+        sandbox::DatasetOptions folder;
+        folder.name = dataset.name;
+        folder.path = dataset.path;
+        folder.commit = dataset.commit;
+        engine_options.datasets.push_back(std::move(folder));
+      }
+      engine_options.clock = &async::system_clock();
+      engine_options.random = &crypto::system_random();
+      engine_options.runner.runs_max = options.config.limits.runs;
+      engine_options.runner.worker_threads = options.config.limits.worker_threads;
+      for (const auto& capability : options.config.capabilities)
+        engine_options.runner.memory_bytes_max = std::max(engine_options.runner.memory_bytes_max, capability.limits.memory_bytes);
+      NMP_TRY(engine, sandbox::Engine::make(executor, std::move(engine_options)));
+      auto [ours, theirs] = async::memory_pipe(executor, 256 * 1024);
+      engine_client = std::make_unique<sandbox::EngineClient>(executor, std::move(ours));
+      tasks.spawn(engine->serve(std::move(theirs)));
+
+      ServiceParts parts{.config = options.config,
+                         .me = host->id(),
+                         .identity = options.identity.ed25519(),
+                         .store = *store,
+                         .engine = *engine_client,
+                         .clock = async::system_clock(),
+                         .random = crypto::system_random(),
+                         .observer = observer,
+                         .manifest_hash = [this] { return manifests->current().hash; },
+                         .trust = [this](const libp2p::PeerId& peer) { host->mark_trusted(peer); }};
+      service = std::make_unique<Service>(std::move(parts));
+      rpc::ServerLimits limits;
+      limits.probation = true;
+      rpc_server = std::make_unique<rpc::Server>(executor, limits);
+      service->register_with(*rpc_server);
+      host->handle(std::string(kGrpcProtocol), [this](libp2p::StreamPtr stream) { return serve_grpc(std::move(stream)); });
+      if (options.config.tcp) NMP_CHECK(listen_tcp());
+    }
+    host->handle(std::string(core::kManifestProtocol),
+                 [this](libp2p::StreamPtr stream) { return manifests->serve(std::move(stream)); });
+    libp2p::DhtOptions dht_options;
+    dht_options.bootstrap = peers_of(options.config.bootstrap);
+    dht = std::make_unique<libp2p::Dht>(*host, std::move(dht_options));
+    for (const auto& capability : options.config.capabilities)
+      if (capability.open)
+        spdlog::warn("event=open_capability name={} words=\"anyone may run filters on it: no grant is asked for\"", capability.name);
+    if (options.key_log) spdlog::warn("event=key_log file={} words=\"TLS secrets are written to a file\"", options.key_log->string());
+    return {};
+  }
+
+  async::Awaitable<void> serve_grpc(libp2p::StreamPtr stream) {
+    rpc::Caller caller(stream->remote(), stream->remote_address().to_text());
+    co_await rpc_server->serve(std::move(stream), std::move(caller));
+  }
+
+  /// The listener for grpcurl and stock clients: nothing is proved about who is there, so the intent's signer is the caller.
+  Result<void> listen_tcp() {
+    const auto& wanted = *options.config.tcp;
+    if (wanted.unix_path) {
+      NMP_TRY(tcp, async::StreamListener::unix_socket(executor, wanted.unix_path->string()));
+      tcp_address = "unix:" + wanted.unix_path->string();
+    } else {
+      SocketAddress address;
+      address.is_v6 = wanted.loopback->ip.v6;
+      address.ip = wanted.loopback->ip.bytes;
+      address.port = wanted.loopback->port;
+      if (!address.is_loopback()) return fail(Errc::unsupported, "tcp.listen is not a loopback address");
+      NMP_TRY(tcp, async::StreamListener::tcp(executor, address));
+      tcp_address = (address.is_v6 ? "[::1]:" : "127.0.0.1:") + std::to_string(tcp->port());
+    }
+    rpc::add_health(*rpc_server);
+    rpc::add_reflection(*rpc_server);
+    tasks.spawn(accept_tcp());
+    return {};
+  }
+
+  async::Awaitable<void> accept_tcp() {
+    for (;;) {
+      auto accepted = co_await tcp->accept();
+      if (!accepted) {
+        if (accepted.error().code != Errc::io) co_return;
+        auto slept = co_await async::sleep_until(async::system_clock().now() + std::chrono::milliseconds(100));
+        if (!slept) co_return;
+        continue;
+      }
+      tasks.spawn(serve_tcp(std::move(accepted->stream), std::move(accepted->address)));
+    }
+  }
+
+  async::Awaitable<void> serve_tcp(async::ByteStreamPtr stream, std::string address) {
+    rpc::Caller caller(std::move(address));
+    co_await rpc_server->serve(std::move(stream), std::move(caller));
+  }
+
+  /// Joins and provides; tries again while it fails, since a mesh may come up after its nodes.
+  async::Awaitable<void> join() {
+    while (!options.config.bootstrap.empty()) {
+      auto joined = co_await dht->bootstrap(async::system_clock().now() + kJoinDeadline);
+      if (joined || joined.error().code == Errc::cancelled) break;
+      spdlog::warn("event=join_failed words=\"no bootstrap peer answered; trying again\"");
+      auto slept = co_await async::sleep_until(async::system_clock().now() + std::chrono::seconds(2));
+      if (!slept) co_return;
+    }
+    if (options.config.bootstrap.empty()) {
+      auto alone = co_await dht->bootstrap(async::system_clock().now() + kJoinDeadline);
+      if (!alone && alone.error().code == Errc::cancelled) co_return;
+    }
+    joined_once = true;
+    changed.notify_all();
+    tasks.spawn(provide_all());
+  }
+
+  async::Awaitable<void> provide_all() {
+    for (const auto& capability : options.config.capabilities) {
+      for (;;) {
+        auto key = core::capability_key(capability.name);
+        auto told = co_await dht->provide(std::move(key), async::system_clock().now() + kProvideDeadline);
+        if (told) {
+          spdlog::info("event=provided capability={} peers={}", capability.name, *told);
+          break;
+        }
+        if (told.error().code == Errc::cancelled) co_return;
+        // Alone so far: the DHT announces again by itself once there are peers; asking again soon makes a young mesh quick.
+        auto slept = co_await async::sleep_until(async::system_clock().now() + (dht->table().size() == 0 ? kRetryAlone : kProvideRetry));
+        if (!slept) co_return;
+      }
+    }
+  }
+
+  async::Awaitable<void> housekeeping() {
+    for (;;) {
+      auto slept = co_await async::sleep_until(async::system_clock().now() + kSweepInterval);
+      if (!slept) co_return;
+      if (service) service->sweep();
+      if (auto refreshed = manifests->refresh(); !refreshed)
+        spdlog::error("event=manifest_refresh_failed error=\"{}\"", escape_text(refreshed.error().message()));
+    }
+  }
+
+  static constexpr std::chrono::seconds kRetryAlone{1};
+
+  async::Executor executor;
+  NodeOptions options;
+  LogObserver observer;
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<libp2p::Host> host;
+  std::unique_ptr<ManifestService> manifests;
+  std::unique_ptr<sandbox::Engine> engine;
+  std::unique_ptr<sandbox::EngineClient> engine_client;
+  std::unique_ptr<Service> service;
+  std::unique_ptr<rpc::Server> rpc_server;
+  std::unique_ptr<libp2p::Dht> dht;
+  std::unique_ptr<async::StreamListener> tcp;
+  std::optional<std::string> tcp_address;
+  bool joined_once = false;
+  async::Event changed{executor};
+  async::TaskGroup tasks;
+};
+
+Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Node::~Node() = default;
+
+async::Awaitable<Result<std::unique_ptr<Node>>> Node::start(async::Executor executor, NodeOptions options) {
+  std::unique_ptr<Node> node(new Node(std::make_unique<Impl>(std::move(executor), std::move(options))));
+  auto opened = node->impl_->open();
+  if (!opened) {
+    co_await node->close();
+    co_return fail(opened.error());
+  }
+  node->impl_->tasks.spawn(node->impl_->join());
+  node->impl_->tasks.spawn(node->impl_->housekeeping());
+  // Ready means reachable: with a bootstrap peer, the node waits for its first join, but not for ever.
+  auto deadline = async::system_clock().now() + kJoinDeadline;
+  while (!node->impl_->joined_once) {
+    auto waited = co_await node->impl_->changed.wait(deadline);
+    if (waited || waited.error().code != Errc::cancelled) {
+      if (!waited) break;
+      continue;
+    }
+    co_await node->close();
+    co_return fail(Errc::cancelled);
+  }
+  co_return std::move(node);
+}
+
+Ready Node::ready() const {
+  Ready ready(impl_->host->id());
+  for (const auto& address : impl_->host->listen_addresses()) ready.addresses.push_back(address.with_peer(ready.peer));
+  ready.tcp = impl_->tcp_address;
+  ready.peers_joined = impl_->dht->table().size();
+  return ready;
+}
+
+libp2p::Host& Node::host() { return *impl_->host; }
+
+async::Awaitable<void> Node::close() {
+  auto& impl = *impl_;
+  if (impl.tcp) impl.tcp->close();
+  if (impl.rpc_server) co_await impl.rpc_server->close();
+  if (impl.dht) co_await impl.dht->close();
+  if (impl.engine_client) co_await impl.engine_client->close();
+  co_await impl.tasks.close();
+  if (impl.host) co_await impl.host->close();
+}
+
+}  // namespace nmp::server

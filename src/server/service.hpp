@@ -1,0 +1,68 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/random.hpp"
+#include "base/time.hpp"
+#include "core/manifest.hpp"
+#include "crypto/ed25519.hpp"
+#include "rpc/server.hpp"
+#include "sandbox/engine.hpp"
+#include "server/config.hpp"
+#include "server/refusal.hpp"
+#include "server/sessions.hpp"
+#include "store/store.hpp"
+
+namespace nmp::server {
+
+/// What happened, for the log and metrics; never plaintext.
+class ServiceObserver {
+ public:
+  virtual ~ServiceObserver() = default;
+  virtual void negotiated(const libp2p::PeerId& /*agent*/, const Session& /*session*/) {}
+  virtual void refused(const std::optional<libp2p::PeerId>& /*caller*/, std::string_view /*call*/, const Refusal&) {}
+  virtual void run_ended(const Session& /*session*/, std::string_view /*reason*/, const core::Usage& /*used*/) {}
+};
+
+/// What the service works with; all of it outlives the service.
+struct ServiceParts {
+  const Config& config;
+  libp2p::PeerId me;
+  const crypto::Ed25519KeyPair& identity;
+  store::Store& store;
+  sandbox::EngineClient& engine;
+  const Clock& clock;
+  Random& random;
+  ServiceObserver& observer;
+  /// The manifest in force: its hash stands in every answer.
+  std::function<crypto::Digest()> manifest_hash;
+  /// Told of the first accepted intent of a connection's peer.
+  std::function<void(const libp2p::PeerId&)> trust;
+};
+
+/// nmp.v1.NeuralMesh as a data node serves it: order of steps and policy. Network thread only.
+class Service {
+ public:
+  explicit Service(ServiceParts parts)
+      : parts_(std::move(parts)), sessions_(parts_.config.limits.sessions, parts_.config.limits.sessions_per_caller) {}
+
+  /// Registers every method; those that are not available answer UNIMPLEMENTED.
+  void register_with(rpc::Server& server);
+
+  /// Drops expired sessions, in the engine too. To be called now and then.
+  void sweep();
+  [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
+
+ private:
+  async::Awaitable<rpc::Status> negotiate(rpc::ServerCall& call);
+  async::Awaitable<std::expected<Bytes, Refusal>> decide(Bytes request, std::optional<libp2p::PeerId> caller);
+  async::Awaitable<rpc::Status> execute(rpc::ServerCall& call);
+  /// Before a LogicRequest gets its window: whether its first bytes hold a token that this caller may use now.
+  [[nodiscard]] rpc::Inspection inspect_token(const rpc::CallContext& context, ByteView prefix, bool whole) const;
+
+  ServiceParts parts_;
+  SessionTable sessions_;
+};
+
+}  // namespace nmp::server
