@@ -2,6 +2,7 @@
 #
 # One library of the folder's *.cpp, one test program of its *_test.cpp. USES are the rooms it may include, and all that its
 # tests link, so that a call in the wrong direction does not link.
+add_custom_target(concurrent_tests)
 function(nmp_room)
   cmake_parse_arguments(arg "" "NAME" "USES;LINKS;TEST_LINKS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cpp)
@@ -9,6 +10,7 @@ function(nmp_room)
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
   set(target nmp_${arg_NAME})
+  set(rooms_used ${arg_USES})
   list(TRANSFORM arg_USES PREPEND nmp_)
   if(sources)
     add_library(${target} STATIC ${sources})
@@ -29,5 +31,10 @@ function(nmp_room)
     target_compile_definitions(${target}_test PRIVATE NMP_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     add_test(NAME ${arg_NAME} COMMAND ${target}_test)
     set_tests_properties(${arg_NAME} PROPERTIES TIMEOUT 300)
+    # Rooms with coroutines or threads: their tests run under ThreadSanitizer too (target concurrent_tests).
+    if("async" IN_LIST rooms_used OR arg_NAME STREQUAL async)
+      set_tests_properties(${arg_NAME} PROPERTIES LABELS concurrent)
+      add_dependencies(concurrent_tests ${target}_test)
+    endif()
   endif()
 endfunction()
