@@ -7,6 +7,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 sees ghosts here inside coroutine frames and inlined std::string; clang checks the same code.
   target_compile_options(nmp_compiler INTERFACE -Wno-maybe-uninitialized -Wno-dangling-pointer -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread -Wno-free-nonheap-object -Wno-mismatched-new-delete)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # libstdc++ 12 calls its own deprecated get_temporary_buffer inside std::stable_sort.
+  target_compile_options(nmp_compiler INTERFACE -Wno-deprecated-declarations)
+endif()
 if(NMP_SANITIZE)
   target_compile_options(nmp_compiler INTERFACE -fsanitize=${NMP_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(nmp_compiler INTERFACE -fsanitize=${NMP_SANITIZE})

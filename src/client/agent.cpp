@@ -19,6 +19,8 @@ constexpr std::string_view kNegotiateMethod = "/nmp.v1.NeuralMesh/NegotiateInten
 constexpr UnixSeconds kIntentLife = 60;
 /// A manifest is read whole; core caps what it may hold, this caps what is read.
 constexpr std::size_t kManifestBytesMax = 256 * 1024;
+/// Then the next bootstrap address is tried.
+constexpr std::chrono::seconds kBootstrapPatience{5};
 
 double seconds_since(Instant start) {
   return std::chrono::duration<double>(async::system_clock().now() - start).count();
@@ -136,10 +138,20 @@ libp2p::Dht& Agent::dht() { return *impl_->dht; }
 store::Store& Agent::store() { return *impl_->store; }
 
 async::Awaitable<Attempt<std::size_t>> Agent::join(Instant deadline) {
-  auto joined = co_await impl_->dht->bootstrap(deadline);
-  if (joined) co_return *joined;
-  if (joined.error().code == Errc::cancelled) co_return std::unexpected(failure("cancelled"));
-  co_return std::unexpected(failure("nobody_reachable", "no bootstrap peer answered: " + joined.error().message()));
+  if (impl_->options.bootstrap.empty())
+    co_return std::unexpected(failure("nobody_reachable", "no bootstrap address: give --bootstrap, or set NMP_BOOTSTRAP"));
+  // A client fills no routing table of its own: one member of the mesh is where its lookups start.
+  std::string last;
+  auto peers = impl_->options.bootstrap;
+  for (auto& peer : peers) {
+    auto id = peer.id;
+    auto until = std::min(deadline, async::system_clock().now() + kBootstrapPatience);
+    auto connected = co_await impl_->host->connect(std::move(peer), until);
+    if (connected) co_return std::size_t{1};
+    if (connected.error().code == Errc::cancelled) co_return std::unexpected(failure("cancelled"));
+    last = id.to_text() + ": " + connected.error().message();
+  }
+  co_return std::unexpected(failure("nobody_reachable", "no bootstrap peer answered; " + last));
 }
 
 async::Awaitable<Attempt<std::vector<libp2p::PeerInfo>>> Agent::find(

@@ -118,7 +118,7 @@ class Agent {
   [[nodiscard]] libp2p::Dht& dht();
   [[nodiscard]] store::Store& store();
 
-  /// Joins the mesh through the bootstrap peers. Errors: `nobody_reachable`.
+  /// Connects to the first bootstrap peer that answers: lookups start there. Errors: `nobody_reachable`.
   async::Awaitable<Attempt<std::size_t>> join(Instant deadline);
   /// Providers of a capability, each reported as it turns up (false ends the search). Errors: `nobody_found`.
   async::Awaitable<Attempt<std::vector<libp2p::PeerInfo>>> find(

@@ -29,6 +29,12 @@ class LogObserver final : public ServiceObserver {
   }
   void refused(const std::optional<libp2p::PeerId>& caller, std::string_view call, const Refusal& refusal) override {
     spdlog::debug("event=refused call={} caller={} reason={}", call, caller ? caller->to_text() : "-", refusal.reason->reason);
+    // An operator must act; callers can repeat it at will, so it is said once a minute.
+    auto now = async::system_clock().now();
+    if (refusal.reason->reason == "storage_failed" && now >= storage_said_ + std::chrono::minutes(1)) {
+      storage_said_ = now;
+      spdlog::error("event=storage_failed words=\"the state folder cannot be written: every call is refused\"");
+    }
   }
   void run_ended(const Session& session, std::string_view reason, const core::Usage& used) override {
     spdlog::debug("event=run_ended agent={} capability={} reason={} fuel={} memory_bytes={} ms={}",
@@ -39,6 +45,9 @@ class LogObserver final : public ServiceObserver {
                   used.memory_bytes,
                   used.wall_time_ms);
   }
+
+ private:
+  Instant storage_said_{};
 };
 
 std::vector<libp2p::PeerInfo> peers_of(const std::vector<libp2p::Multiaddr>& addresses) {

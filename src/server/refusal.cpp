@@ -11,6 +11,7 @@ std::string_view reason_of_store(store::Errc code) {
     case store::Errc::replayed: return "replayed";
     case store::Errc::agent_full: return "too_many_intents";
     case store::Errc::clock_behind: return "clock_behind";
+    case store::Errc::database: return "storage_failed";
     default: return "internal";
   }
 }

@@ -18,18 +18,19 @@ FILTERS = pathlib.Path(os.environ.get("NMP_FILTERS", ROOT / "build/filters"))
 class Node:
     """One `nmp node` process. `ready` is its first line."""
 
-    def __init__(self, folder, config="", bootstrap=(), listen=("/ip4/127.0.0.1/udp/0/quic-v1",), arguments=(), wait=True):
+    def __init__(self, folder, config="", bootstrap=(), listen=("/ip4/127.0.0.1/udp/0/quic-v1",), arguments=(), wait=True, state=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         text = f"listen = {json.dumps(list(listen))}\nbootstrap = {json.dumps(list(bootstrap))}\n{config}"
         (self.folder / "node.toml").write_text(text)
         self.log = open(self.folder / "log", "a")
         self.arguments = arguments
+        self.state = state or self.folder / "state"
         self.start(wait)
 
     def start(self, wait=True):
         self.process = subprocess.Popen(
-            [NMP, "node", "--json", "--config", str(self.folder / "node.toml"), "--state", str(self.folder / "state"), *self.arguments],
+            [NMP, "node", "--json", "--config", str(self.folder / "node.toml"), "--state", str(self.state), *self.arguments],
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         if wait:
             self.wait_ready()
@@ -51,7 +52,7 @@ class Node:
         return (self.folder / "log").read_text()[-3000:]
 
     def rss_bytes(self):
-        for line in open(f"/proc/{self.process.pid}/status"):
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError("no VmRSS")

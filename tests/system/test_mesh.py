@@ -14,14 +14,19 @@ class Mesh(MeshTest):
         for i in range(MESH - 2):
             via = members[(i * 7) % len(members)]
             members.append(self.node(f"n{i}", bootstrap=[via.address]))
-        provider = self.node("provider", self.capability(self.dataset()), bootstrap=[members[-1].address])
-        entry = members[1]
+        # The bootstrap is dead before the provider is born, so the provider is in no table of its.
         bootstrap.kill()
-        code, lines, errors = self.agent("find", "log-scan", "--bootstrap", entry.address, "--timeout", "60s")
-        self.assertEqual(code, 0, errors)
-        self.assertEqual({line["peer_id"] for line in lines if line["event"] == "provider"}, {provider.peer_id})
-        lookup = next(line for line in lines if line["event"] == "lookup")
-        self.assertGreaterEqual(lookup["hops"], 2, lookup)
+        provider = self.node("provider", self.capability(self.dataset()), bootstrap=[members[-1].address])
+        hops = 0
+        for entry in members[1:16]:
+            code, lines, errors = self.agent("find", "log-scan", "--bootstrap", entry.address, "--timeout", "60s")
+            self.assertEqual(code, 0, errors)
+            self.assertEqual({line["peer_id"] for line in lines if line["event"] == "provider"}, {provider.peer_id})
+            # A third of sixty nodes hold the record themselves (k = 20): through the others it takes two hops or more.
+            hops = max(hops, next(line for line in lines if line["event"] == "lookup")["hops"])
+            if hops >= 2:
+                break
+        self.assertGreaterEqual(hops, 2)
         lines = self.run_ok("log-scan", FILTERS / "log_scan.wasm", "--bootstrap", entry.address, "--timeout", "60s",
                             "--input", "args=--level\nERROR")
         self.assertEqual(lines[-1]["peer_id"], provider.peer_id)

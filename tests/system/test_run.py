@@ -1,6 +1,7 @@
 """What `nmp run` promises, over QUIC between separate processes."""
 import base64
 import json
+import pathlib
 import signal
 import subprocess
 import threading
@@ -13,7 +14,8 @@ from mesh import FILTERS, NMP, MeshTest
 class Run(MeshTest):
     def setUp(self):
         super().setUp()
-        self.data = self.dataset()
+        rows = "".join(f"INFO request {i}\n" for i in range(2000))
+        self.data = self.dataset(files={"app.log": "INFO start\nERROR disk full\nWARN slow\nERROR again\n" + rows})
         self.server = self.node("node", self.capability(self.data, output="4KiB"))
 
     def scan(self, *arguments, **options):
@@ -125,7 +127,7 @@ class Run(MeshTest):
 
 def cpu_seconds(pid, during):
     def used():
-        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / 100
     before = used()
     time.sleep(during)
