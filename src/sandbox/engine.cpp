@@ -42,6 +42,8 @@ struct EngineSession {
   std::vector<std::string> datasets;
   std::uint32_t runs_left = 0;
   int failed_opens = 0;
+  bool opening = false;  ///< A pool thread has the envelope.
+  bool erased = false;   ///< Its secrets are gone; it stays for its live runs.
   std::map<std::uint32_t, std::shared_ptr<LiveRun>> live;
 };
 
@@ -55,7 +57,9 @@ struct Job {
   core::Authorization limits;
   std::vector<std::string> datasets;
   Bytes module;
+  crypto::Digest module_hash{};
   core::SealedInputs inputs;
+  crypto::Digest input_commitment{};
 };
 
 std::uint64_t seed_of(const Job& job) {
@@ -68,28 +72,44 @@ std::uint64_t seed_of(const Job& job) {
 class Engine::Impl {
  public:
   Impl(async::Executor executor, EngineOptions options, std::unique_ptr<Runner> runner)
-      : executor_(std::move(executor)), options_(std::move(options)), runner_(std::move(runner)), files_(1) {}
-  ~Impl() { files_.stop(); }
+      : executor_(std::move(executor)),
+        options_(std::move(options)),
+        runner_(std::move(runner)),
+        files_(1),
+        boxes_(1),
+        compiled_(executor_) {}
+  ~Impl() {
+    files_.stop();
+    boxes_.stop();
+  }
 
   struct Connection {
     Connection(const async::Executor& executor, async::ByteStreamPtr stream_in)
-        : stream(std::move(stream_in)), writer(executor, *stream), tasks(executor) {}
+        : stream(std::move(stream_in)), writer(executor, *stream), tasks(executor), changed(executor) {}
     async::ByteStreamPtr stream;
     FrameWriter writer;
     async::TaskGroup tasks;
     std::map<SessionId, EngineSession> sessions;
+    async::Event changed;  // a session more
   };
   using ConnectionPtr = std::shared_ptr<Connection>;  // serve() and the tasks of its runs
 
   async::Awaitable<void> serve(async::ByteStreamPtr stream) {
     auto connection = std::make_shared<Connection>(executor_, std::move(stream));
     connection->tasks.spawn(connection->writer.run());
+    connection->tasks.spawn(reap(connection));
     for (;;) {
       auto body = co_await read_frame(*connection->stream);
       if (!body || !*body) break;
-      auto frame = decode_host_frame(**body);
+      auto frame = co_await decode(**std::move(body));
       if (!frame) break;
-      handle(connection, *std::move(frame));
+      if (auto* work = std::get_if<JobFrame>(&*frame)) {
+        // One at a time a stream: what follows waits in the stream, so that jobs take no memory but one frame's.
+        JobFrame next = std::move(*work);
+        co_await job(connection, std::move(next));
+      } else {
+        handle(connection, *std::move(frame));
+      }
     }
     session_count_ -= connection->sessions.size();
     for (auto& [id, session] : connection->sessions)
@@ -103,10 +123,28 @@ class Engine::Impl {
   [[nodiscard]] std::size_t sessions() const { return session_count_; }
 
  private:
+  async::Awaitable<Result<HostFrame>> decode(Bytes body) {
+    if (body.size() <= kDecodeInlineBytesMax) co_return decode_host_frame(body);
+    auto work = [body = std::move(body)] { return decode_host_frame(body); };
+    co_return co_await boxes_.run(std::move(work));
+  }
+
+  /// Erases keys in time, however idle the stream is.
+  async::Awaitable<void> reap(ConnectionPtr connection) {
+    for (;;) {
+      expire(*connection);
+      auto next = kNever;
+      for (const auto& [id, session] : connection->sessions)
+        if (!session.erased && !session.opening) next = std::min(next, session.expires);
+      if (next != kNever) next = async::system_clock().now() + (next - options_.clock->now());
+      auto waited = co_await connection->changed.wait(next);
+      if (!waited && waited.error().code != nmp::Errc::deadline_exceeded) co_return;
+    }
+  }
+
   void handle(const ConnectionPtr& connection, HostFrame frame) {
     if (auto* f = std::get_if<OpenFrame>(&frame)) return open(*connection, std::move(*f));
     if (auto* f = std::get_if<BindFrame>(&frame)) return bind(*connection, std::move(*f));
-    if (auto* f = std::get_if<JobFrame>(&frame)) return job(connection, std::move(*f));
     if (auto* f = std::get_if<DropFrame>(&frame)) return drop(*connection, f->session);
     if (auto* f = std::get_if<CreditFrame>(&frame)) {
       if (auto live = find(*connection, f->session, f->run)) {
@@ -161,12 +199,13 @@ class Engine::Impl {
     keys.module_cached = may_run_by_hash(intent->intent) && runner_->cached(intent->intent.module_hash) != nullptr;
     EngineSession session{.envelope = *std::move(envelope),
                           .intent = *std::move(intent),
-                          .expires = options_.clock->now() + kSessionLifeMax,
+                          .expires = options_.clock->now() + std::min<Duration>(options_.session_life, kSessionLifeMax),
                           .limits = {},
                           .datasets = {},
                           .live = {}};
     connection.sessions.emplace(frame.session, std::move(session));
     ++session_count_;
+    connection.changed.notify_all();
     connection.writer.push(encode(EngineFrame(std::move(keys))));
   }
 
@@ -187,12 +226,13 @@ class Engine::Impl {
     session.runs_left = frame.runs;
   }
 
-  void job(const ConnectionPtr& connection, JobFrame frame) {
-    expire(*connection);
-    const auto it = connection->sessions.find(frame.session);
-    if (it == connection->sessions.end() || !it->second.bound || it->second.runs_left == 0)
-      return refuse(*connection, frame.session, frame.run, Errc::session_unknown);
-    auto& session = it->second;
+  struct OpenedJob {
+    core::OpenedRequest request;
+    crypto::Digest module_hash{};
+    crypto::Digest input_commitment{};
+  };
+  /// Decryption and hashes of up to 64 MiB: a pool thread's work.
+  static Result<std::unique_ptr<OpenedJob>> open_job(core::NodeEnvelope& envelope, const JobFrame& frame) {
     core::SealedRequest request;
     request.ciphertext = frame.pqc_ciphertext;
     request.aes_nonce = frame.aes_nonce;
@@ -200,52 +240,79 @@ class Engine::Impl {
     request.sealed = frame.inputs;
     request.run = frame.run;
     request.method = frame.method;
-    auto opened = session.envelope.open(request);
+    NMP_TRY(auto opened, envelope.open(request));
+    const auto module_hash = crypto::sha256(opened.module);
+    const auto commitment = core::commit_inputs(opened.inputs.salt, opened.inputs.inputs);
+    return std::make_unique<OpenedJob>(std::move(opened), module_hash, commitment);
+  }
+
+  /// serve() waits for it, so no other frame of the connection meets the session meanwhile; its runs and timers may.
+  async::Awaitable<void> job(ConnectionPtr connection, JobFrame frame) {
+    expire(*connection);
+    const auto id = frame.session;
+    const auto number = frame.run;
+    const auto it = connection->sessions.find(id);
+    if (it == connection->sessions.end() || !it->second.bound || it->second.erased || it->second.runs_left == 0) {
+      refuse(*connection, id, number, Errc::session_unknown);
+      co_return;
+    }
+    auto& session = it->second;
+    session.opening = true;  // it stays where it is, and its envelope is the pool's
+    auto work = [envelope = &session.envelope, frame = std::move(frame)] { return open_job(*envelope, frame); };
+    auto opened = co_await boxes_.run(std::move(work));
+    session.opening = false;
+    connection->changed.notify_all();
     if (!opened) {
       const bool reused = opened.error().code == core::Errc::run_reused;
-      refuse(*connection, frame.session, frame.run, reused ? Errc::run_reused : Errc::envelope);
-      if (++session.failed_opens >= kFailedOpensMax && session.live.empty()) drop(*connection, frame.session);
-      return;
+      refuse(*connection, id, number, reused ? Errc::run_reused : Errc::envelope);
+      // A number that comes again is harmless, whoever sends it; a box that does not open is somebody's attempt.
+      if (!reused && ++session.failed_opens >= kFailedOpensMax) session.runs_left = 0;
+      expire(*connection);
+      co_return;
     }
     --session.runs_left;
-    if (session.runs_left == 0) session.envelope.erase();
     OpenedFrame answer;
-    answer.session = frame.session;
-    answer.run = frame.run;
+    answer.session = id;
+    answer.run = number;
     connection->writer.push(encode(EngineFrame(answer)));
 
-    Job job{.session = frame.session,
-            .run = frame.run,
+    Job job{.session = id,
+            .run = number,
             .intent = session.intent.intent,
             .intent_hash = session.intent.hash,
             .answer_hash = session.answer_hash,
             .limits = session.limits,
             .datasets = session.datasets,
-            .module = std::move(opened->module),
-            .inputs = std::move(opened->inputs)};
+            .module = std::move((*opened)->request.module),
+            .module_hash = (*opened)->module_hash,
+            .inputs = std::move((*opened)->request.inputs),
+            .input_commitment = (*opened)->input_commitment};
     auto live = std::make_shared<LiveRun>(executor_);
-    session.live.emplace(frame.run, live);
-    connection->tasks.spawn(run(connection, std::move(job), std::move(opened->run), std::move(live)));
+    session.live.emplace(number, live);
+    connection->tasks.spawn(run(connection, std::move(job), std::move((*opened)->request.run), std::move(live)));
+    expire(*connection);
   }
 
   void drop(Connection& connection, const SessionId& id) {
     const auto it = connection.sessions.find(id);
     if (it == connection.sessions.end()) return;
-    it->second.envelope.erase();
     it->second.runs_left = 0;
     it->second.expires = Instant::min();
     for (auto& [number, live] : it->second.live) cancel(*live);
     expire(connection);
   }
 
-  /// Spent or expired sessions go when their last run has.
+  /// Erases the secrets of spent and expired sessions; the sessions go when their last run has.
   void expire(Connection& connection) {
     const auto now = options_.clock->now();
     for (auto it = connection.sessions.begin(); it != connection.sessions.end();) {
       auto& session = it->second;
       const bool over = now >= session.expires || (session.bound && session.runs_left == 0);
-      if (over) session.envelope.erase();
-      if (over && session.live.empty()) {
+      if (over && !session.opening && !session.erased) {
+        session.envelope.erase();
+        session.erased = true;
+      }
+      if (session.erased && session.live.empty()) {
         it = connection.sessions.erase(it);
         --session_count_;
       } else {
@@ -259,15 +326,22 @@ class Engine::Impl {
     return uploads_.contains({intent.agent, intent.module_hash});
   }
 
-  async::Awaitable<Result<ModulePtr>> module_of(const Job& job) {
+  async::Awaitable<Result<ModulePtr>> module_of(Job& job) {
     if (job.module.empty()) {
       // One answer whether it is not cached or not this account's.
       auto module = may_run_by_hash(job.intent) ? runner_->cached(job.intent.module_hash) : nullptr;
       if (!module) co_return fail(Errc::module_unknown);
       co_return module;
     }
-    if (crypto::sha256(job.module) != job.intent.module_hash) co_return fail(Errc::module_mismatch);
-    NMP_CO_TRY(auto module, co_await runner_->compile(job.module));
+    if (job.module_hash != job.intent.module_hash) co_return fail(Errc::module_mismatch);
+    // One at a time an agent: whoever sends many modules waits for his own.
+    const auto agent = job.intent.agent;
+    while (compiling_.contains(agent)) NMP_CO_CHECK(co_await compiled_.wait());
+    compiling_.insert(agent);
+    auto compiled = co_await runner_->compile(std::move(job.module), job.module_hash);
+    compiling_.erase(agent);
+    compiled_.notify_all();
+    NMP_CO_TRY(auto module, std::move(compiled));
     if (uploads_.size() >= kCacheAccountsMax) uploads_.erase(uploads_.begin());
     uploads_.emplace(job.intent.agent, job.intent.module_hash);
     co_return module;
@@ -287,8 +361,7 @@ class Engine::Impl {
     std::map<std::string, crypto::Digest> commitments;
   };
   async::Awaitable<Result<Prepared>> prepare(Job& job) {
-    if (core::commit_inputs(job.inputs.salt, job.inputs.inputs) != job.intent.input_commitment)
-      co_return fail(Errc::inputs_invalid);
+    if (job.input_commitment != job.intent.input_commitment) co_return fail(Errc::inputs_invalid);
     Prepared out;
     NMP_CO_TRY(out.spec.module, co_await module_of(job));
     for (const auto& name : job.datasets) {
@@ -389,6 +462,10 @@ class Engine::Impl {
     const auto& result = run->result();
     ended.used = result.used;
     if (result.error) ended.reason = reason_of(result.error->code);
+    auto commit = [salt = openings.evidence_salt, evidence = std::move(evidence)] {
+      return core::commit_evidence(salt, evidence);
+    };
+    const auto evidence_commitment = co_await boxes_.run(std::move(commit));
     core::Receipt receipt{.op = job.intent.op,
                           .capability = job.intent.capability,
                           .intent_hash = job.intent_hash,
@@ -397,7 +474,7 @@ class Engine::Impl {
                           .module_hash = job.intent.module_hash,
                           .input_commitment = job.intent.input_commitment,
                           .datasets = prepared.commitments,
-                          .evidence_commitment = core::commit_evidence(openings.evidence_salt, evidence),
+                          .evidence_commitment = evidence_commitment,
                           .exit = {},
                           .event_count = chain.count(),
                           .event_chain = chain.value(),
@@ -433,6 +510,9 @@ class Engine::Impl {
   EngineOptions options_;
   std::unique_ptr<Runner> runner_;
   async::Pool files_;
+  async::Pool boxes_;                   // decryption and hashes
+  std::set<libp2p::PeerId> compiling_;  // agents whose module is with the compiler
+  async::Event compiled_;
   DatasetStore store_;                                           // the file thread's
   std::set<std::pair<libp2p::PeerId, crypto::Digest>> uploads_;  // whose modules may run by hash
   std::size_t session_count_ = 0;

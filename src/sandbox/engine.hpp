@@ -32,6 +32,7 @@ struct EngineOptions {
   const Clock* clock = nullptr;                ///< Required; outlives the engine, as does `random`.
   Random* random = nullptr;                    ///< Required: keys, salts.
   RunnerOptions runner;                        ///< Its `random` is replaced by this one.
+  Duration session_life = kSessionLifeMax;     ///< Of a session's keys; at most kSessionLifeMax.
 };
 
 /// The engine: opens envelopes, guards, compiles, runs, commits and signs. It holds all secrets of a session and the
@@ -99,10 +100,10 @@ class EngineClient {
   /// Makes the session's keys. `session` is fresh: repeating one is refused.
   /// Errors: those that RefusedFrame names, as Errc where the reason is one of ours (else protocol); closed, cancelled.
   async::Awaitable<Result<KeysFrame>> open(SessionId session, Bytes intent);
-  /// Once per session, after open and before job.
+  /// Once per session, after open and before job. It and open() wait while kQueuedBytesMax are on their way.
   async::Awaitable<Result<void>> bind(BindFrame frame);
-  /// Sends the job; the answer comes as events. Errors: run_reused (this client has one of that number live),
-  /// too_large, closed.
+  /// Sends the job, once less than kQueuedBytesMax are on their way; the answer comes as events. Errors: run_reused
+  /// (this client has one of that number live), too_large, closed.
   async::Awaitable<Result<EngineRunPtr>> job(JobFrame frame);
   /// Erases the session's keys in the engine and cancels its runs. Runs already live still end by their events.
   void drop(SessionId session);

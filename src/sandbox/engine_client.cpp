@@ -12,7 +12,8 @@ struct EngineRun::State {
   explicit State(const async::Executor& executor) : changed(executor) {}
   SessionId session{};
   std::uint32_t run = 0;
-  std::deque<RunEvent> events;  // bounded by the engine: uncredited bytes, then two more
+  std::deque<RunEvent> events;
+  std::size_t held = 0;  ///< Bytes of boxes in `events`: at most kHeldBytesMax.
   async::Event changed;
   std::uint64_t to_credit = 0;
   bool over = false;    ///< Refused or Ended has arrived.
@@ -37,8 +38,10 @@ class EngineClient::Impl {
       auto frame = decode_engine_frame(**body);
       if (!frame) break;
       std::visit([this](auto& f) { take(std::move(f)); }, *frame);
+      if (broken) break;
     }
     closed = true;
+    stream->reset(0);  // no writer waits on for an engine that nobody hears
     for (auto& [id, opening] : openings) {
       opening->answer = Result<KeysFrame>(fail(nmp::Errc::closed, "engine"));
       opening->changed.notify_all();
@@ -68,7 +71,16 @@ class EngineClient::Impl {
     event(std::move(frame), /*over=*/true);
   }
   void take(OpenedFrame frame) { event(frame, /*over=*/false); }
-  void take(BoxFrame frame) { event(std::move(frame), /*over=*/false); }
+  void take(BoxFrame frame) {
+    if (const auto it = runs.find({frame.session, frame.run}); it != runs.end()) {
+      it->second->held += frame.sealed.size();
+      if (it->second->held > kHeldBytesMax) {
+        broken = true;
+        return;
+      }
+    }
+    event(std::move(frame), /*over=*/false);
+  }
   void take(EndedFrame frame) { event(std::move(frame), /*over=*/true); }
 
   template <class Frame>
@@ -89,6 +101,7 @@ class EngineClient::Impl {
   std::map<SessionId, std::shared_ptr<Opening>> openings;  // the reader and who waits
   std::map<std::pair<SessionId, std::uint32_t>, std::shared_ptr<EngineRun::State>> runs;
   bool closed = false;
+  bool broken = false;  ///< The engine broke the protocol.
 };
 
 EngineRun::EngineRun(EngineClient& client, std::shared_ptr<State> state) : client_(client), state_(std::move(state)) {}
@@ -121,7 +134,10 @@ async::Awaitable<Result<RunEvent>> EngineRun::next() {
   }
   RunEvent event = std::move(state->events.front());
   state->events.pop_front();
-  if (const auto* box = std::get_if<BoxFrame>(&event)) state->to_credit = box->sealed.size();
+  if (const auto* box = std::get_if<BoxFrame>(&event)) {
+    state->to_credit = box->sealed.size();
+    state->held -= box->sealed.size();
+  }
   co_return event;
 }
 
@@ -134,6 +150,7 @@ EngineClient::EngineClient(async::Executor executor, async::ByteStreamPtr stream
 EngineClient::~EngineClient() = default;
 
 async::Awaitable<Result<KeysFrame>> EngineClient::open(SessionId session, Bytes intent) {
+  NMP_CO_CHECK(co_await impl_->writer.room(kQueuedBytesMax));
   if (impl_->closed) co_return fail(nmp::Errc::closed, "engine");
   if (impl_->openings.contains(session)) co_return fail(Errc::protocol, "session repeated");
   auto opening = std::make_shared<Impl::Opening>(impl_->executor);
@@ -150,6 +167,7 @@ async::Awaitable<Result<KeysFrame>> EngineClient::open(SessionId session, Bytes 
 }
 
 async::Awaitable<Result<void>> EngineClient::bind(BindFrame frame) {
+  NMP_CO_CHECK(co_await impl_->writer.room(kQueuedBytesMax));
   if (impl_->closed) co_return fail(nmp::Errc::closed, "engine");
   impl_->writer.push(encode(HostFrame(std::move(frame))));
   co_return Result<void>();
@@ -160,6 +178,8 @@ async::Awaitable<Result<EngineRunPtr>> EngineClient::job(JobFrame frame) {
   const std::size_t size =
       frame.inputs.size() + (frame.module ? frame.module->size() : 0) + frame.pqc_ciphertext.size();
   if (size > kFrameBytesMax - 1024) co_return fail(nmp::Errc::too_large, "job");
+  NMP_CO_CHECK(co_await impl_->writer.room(kQueuedBytesMax));
+  if (impl_->closed) co_return fail(nmp::Errc::closed, "engine");
   if (impl_->runs.contains({frame.session, frame.run})) co_return fail(Errc::run_reused);
   auto state = std::make_shared<EngineRun::State>(impl_->executor);
   state->session = frame.session;

@@ -1,190 +1,10 @@
-#include "sandbox/engine.hpp"
-
-#include <filesystem>
-#include <fstream>
-
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "base/async/task_group.hpp"
-#include "base/async/testing.hpp"
-#include "core/answer.hpp"
-#include "core/envelope.hpp"
-#include "core/receipt.hpp"
-#include "crypto/random.hpp"
-#include "sandbox/testing.hpp"
+#include "sandbox/engine_testing.hpp"
 
 namespace nmp::sandbox {
 namespace {
-
-core::Authorization test_limits() {
-  core::Authorization out;
-  out.memory_bytes = 16 << 20;
-  out.fuel = 1'000'000'000;
-  out.wall_time_ms = 20'000;
-  out.output_bytes = 1 << 20;
-  out.event_bytes = 1 << 20;
-  out.events = 100;
-  out.diagnostic_bytes = 1 << 16;
-  out.input_bytes = 1 << 20;
-  return out;
-}
-
-struct Outcome {
-  std::vector<std::string> events;
-  std::string evidence;
-  std::string reason;  ///< Of a refusal or a host error; empty: a receipt came.
-  std::optional<core::Receipt> receipt;
-  bool receipt_verified = false;
-  bool evidence_matches = false;
-  bool chain_matches = false;
-  std::string ended = "none";
-  bool finished = false;
-};
-
-Outcome failed(std::string reason) {
-  Outcome out;
-  out.reason = std::move(reason);
-  return out;
-}
-
-/// An agent, a host and an engine in one process; everything between agent and engine is sealed.
-struct Mesh {
-  Mesh() {
-    folder = std::filesystem::temp_directory_path() / ("nmp_engine_test_" + hex(crypto::system_random().u64()));
-    std::filesystem::create_directories(folder);
-    std::ofstream(folder / "a.txt") << "dataset bytes";
-    EngineOptions options{.receipt_key = node.copy(),
-                          .node = libp2p::PeerId::of(node.public_key()),
-                          .datasets = {{.name = "logs", .path = folder}},
-                          .clock = &async::system_clock(),
-                          .random = &crypto::system_random()};
-    auto made = Engine::make(context.get_executor(), std::move(options));
-    NMP_ASSERT(made.has_value());
-    engine = *std::move(made);
-    auto [near, far] = async::memory_pipe(context.get_executor());
-    serving.emplace(context.get_executor());
-    serving->spawn(engine->serve(std::move(far)));
-    client = std::make_unique<EngineClient>(context.get_executor(), std::move(near));
-  }
-  ~Mesh() {
-    (void)async::run_until_done(context, close(this));
-    std::filesystem::remove_all(folder);
-  }
-  static async::Awaitable<int> close(Mesh* mesh) {
-    co_await mesh->client->close();
-    co_await mesh->serving->close();
-    co_return 0;
-  }
-  static std::string hex(std::uint64_t value) { return std::to_string(value); }
-
-  struct Ask {
-    Bytes wasm;
-    core::Inputs inputs;
-    bool other_module = false;
-    bool corrupt = false;
-    bool by_hash = false;
-  };
-  Outcome run(Ask ask) { return async::run_until_done(context, run_async(this, std::move(ask))); }
-
-  static async::Awaitable<Outcome> run_async(Mesh* mesh, Ask ask) {
-    auto& random = crypto::system_random();
-    const auto x25519 = crypto::X25519KeyPair::generate(random);
-    core::SealedInputs inputs;
-    inputs.inputs = ask.inputs;
-    random.fill(inputs.salt);
-    const auto now = async::system_clock().unix_now();
-    core::Intent intent{.node = libp2p::PeerId::of(mesh->node.public_key()),
-                        .agent = libp2p::PeerId::of(mesh->agent.public_key()),
-                        .capability = "log-scan",
-                        .module_hash = crypto::sha256(ask.wasm),
-                        .input_commitment = core::commit_inputs(inputs.salt, inputs.inputs),
-                        .limits = test_limits(),
-                        .x25519_key = x25519.public_key(),
-                        .nonce = random.bytes<32>(),
-                        .issued = now,
-                        .expires = now + 60};
-    if (ask.other_module) intent.module_hash[0] ^= std::byte{1};
-    auto cose = core::sign_intent(intent, mesh->agent);
-    NMP_ASSERT(cose.has_value());
-    const auto session = random.bytes<16>();
-    auto keys = co_await mesh->client->open(session, *cose);
-    if (!keys) co_return failed("open");
-
-    core::Answer answer;
-    answer.intent_hash = crypto::sha256(*cose);
-    answer.kem_key_hash = crypto::sha256(keys->kem_key);
-    answer.x25519_key = keys->x25519_key;
-    answer.limits = test_limits();
-    answer.expires = now + 60;
-    auto answer_cose = core::sign_answer(answer, mesh->node);
-    NMP_ASSERT(answer_cose.has_value());
-    BindFrame bind;
-    bind.session = session;
-    bind.answer = *answer_cose;
-    bind.limits = test_limits();
-    bind.datasets = {"logs"};
-    (void)co_await mesh->client->bind(std::move(bind));
-
-    auto envelope = core::AgentEnvelope::make(core::transcript_hash(*cose, *answer_cose), keys->kem_key, x25519,
-                                              keys->x25519_key, random);
-    NMP_ASSERT(envelope.has_value());
-    auto run = envelope->begin(0);
-    NMP_ASSERT(run.has_value());
-    JobFrame job;
-    job.session = session;
-    job.method = core::kExecuteLogicMethod;
-    job.pqc_ciphertext = to_bytes(envelope->ciphertext());
-    if (!ask.by_hash) job.module = *run->seal_module(ask.wasm);
-    job.inputs = *run->seal_inputs(inputs);
-    if (ask.corrupt) job.inputs[3] ^= std::byte{1};
-    auto started = co_await mesh->client->job(std::move(job));
-    NMP_ASSERT(started.has_value());
-
-    Outcome out;
-    std::optional<core::ReceiptBody> receipt;
-    core::EventChain chain({}, crypto::sha256(*answer_cose));
-    for (;;) {
-      auto event = co_await (*started)->next();
-      if (!event) break;
-      if (const auto* refused = std::get_if<RefusedFrame>(&*event)) out.reason = refused->reason;
-      if (const auto* ended = std::get_if<EndedFrame>(&*event)) out.ended = ended->reason;
-      if (const auto* box = std::get_if<BoxFrame>(&*event)) {
-        auto body = run->open(box->sealed);
-        NMP_ASSERT(body.has_value());
-        if (const auto* item = std::get_if<core::EventBody>(&*body)) out.events.push_back(string_of(item->data));
-        if (const auto* item = std::get_if<core::EvidenceBody>(&*body)) out.evidence += text_of(item->data);
-        if (const auto* item = std::get_if<core::ReceiptBody>(&*body)) receipt = *item;
-        if (const auto* item = std::get_if<core::HostErrorBody>(&*body)) {
-          out.reason = item->reason;
-          receipt = item->receipt;
-        }
-      }
-    }
-    out.finished = run->check_finished().has_value();
-    if (receipt) {
-      auto proof = core::decode_proof(receipt->proof);
-      NMP_ASSERT(proof.has_value());
-      auto parsed = core::parse_receipt(proof->receipt);
-      NMP_ASSERT(parsed.has_value());
-      out.receipt_verified = core::verify_receipt(*parsed).has_value();
-      out.receipt = parsed->receipt;
-      const auto& salt = receipt->openings.evidence_salt;
-      out.evidence_matches = core::commit_evidence(salt, bytes_of(out.evidence)) == parsed->receipt.evidence_commitment;
-      core::EventChain again(salt, crypto::sha256(*answer_cose));
-      for (const auto& event : out.events) again.add(bytes_of(event));
-      out.chain_matches = again.value() == parsed->receipt.event_chain && again.count() == parsed->receipt.event_count;
-    }
-    co_return out;
-  }
-
-  boost::asio::io_context context;
-  crypto::Ed25519KeyPair node = crypto::Ed25519KeyPair::generate(crypto::system_random());
-  crypto::Ed25519KeyPair agent = crypto::Ed25519KeyPair::generate(crypto::system_random());
-  std::filesystem::path folder;
-  std::unique_ptr<Engine> engine;
-  std::optional<async::TaskGroup> serving;
-  std::unique_ptr<EngineClient> client;
-};
 
 Bytes good_filter() {
   return wat(R"((module
@@ -236,6 +56,258 @@ TEST(EngineTest, Refusals) {
   EXPECT_EQ(mesh.run({.wasm = good_filter(), .by_hash = true}).reason, "module_unknown");
   EXPECT_EQ(mesh.run({.wasm = good_filter()}).reason, "");
   EXPECT_EQ(mesh.run({.wasm = good_filter(), .by_hash = true}).reason, "");
+}
+
+Bytes body_only(std::string_view body) {
+  return wat(fmt::format(R"((module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "nmp" "wait" (func $wait (param i64 i32) (result i32)))
+    (memory (export "memory") 2) (data (i32.const 8) "\00\00\00\00\00\00\01\00")
+    (func (export "_start") (local $i i32) {})))",
+                         body));
+}
+Bytes endless() {
+  return body_only(
+      "(loop $l (drop (call $wait (i64.const 1000000) (i32.const "
+      "1))) (br $l))");
+}
+
+TEST(EngineTest, KeysAreErasedInTime) {
+  Mesh mesh(std::chrono::milliseconds(30));
+  auto agent = mesh.negotiate({.wasm = good_filter(), .inputs = {}});
+  EXPECT_TRUE(mesh.wait_for([&] { return mesh.engine->sessions() == 0; }));  // nothing else happens on the stream
+  auto run = agent.envelope->begin(0);
+  auto started = mesh.start(Mesh::job(agent, *run));
+  EXPECT_EQ(mesh.follow(agent, *run, *started).reason, "session_unknown");
+}
+
+TEST(EngineTest, ExpiryLeavesLiveRuns) {
+  Mesh mesh(std::chrono::milliseconds(100));
+  auto agent =
+      mesh.negotiate({.wasm = body_only("(drop (call $wait (i64.const 500000000) (i32.const 1)))"), .inputs = {}}, 5);
+  auto run = agent.envelope->begin(0);
+  auto started = mesh.start(Mesh::job(agent, *run));
+  EXPECT_EQ(mesh.follow(agent, *run, *started).reason, "");
+  auto late = agent.envelope->begin(1);
+  auto refused = mesh.start(Mesh::job(agent, *late));
+  EXPECT_EQ(mesh.follow(agent, *late, *refused).reason, "session_unknown");
+  EXPECT_EQ(mesh.engine->sessions(), 0U);
+}
+
+TEST(EngineTest, KeysAreErasedWhenSpentAndOnDrop) {
+  Mesh mesh;
+  EXPECT_EQ(mesh.run({.wasm = good_filter(), .inputs = {}}).reason, "");
+  EXPECT_EQ(mesh.engine->sessions(), 0U);
+  auto agent = mesh.negotiate({.wasm = good_filter(), .inputs = {}}, 10);
+  EXPECT_EQ(mesh.engine->sessions(), 1U);
+  mesh.client->drop(agent.session);
+  EXPECT_TRUE(mesh.wait_for([&] { return mesh.engine->sessions() == 0; }));
+}
+
+TEST(EngineTest, CancelAndDropEndRuns) {
+  for (const bool drop : {false, true}) {
+    Mesh mesh;
+    auto agent = mesh.negotiate({.wasm = endless(), .inputs = {}}, 2);
+    auto run = agent.envelope->begin(0);
+    auto started = mesh.start(Mesh::job(agent, *run));
+    EXPECT_TRUE(mesh.wait_for([&] { return mesh.engine->running() == 1; }));
+    if (drop) {
+      mesh.client->drop(agent.session);
+    } else {
+      started->cancel();
+    }
+    const auto out = mesh.follow(agent, *run, *started);
+    EXPECT_EQ(out.reason, "cancelled");
+    EXPECT_EQ(out.ended, "cancelled");
+    EXPECT_TRUE(out.finished);
+    EXPECT_TRUE(out.receipt_verified);
+    EXPECT_EQ(mesh.engine->sessions(), drop ? 0U : 1U);
+  }
+}
+
+TEST(EngineTest, ALostHandleEndsItsRun) {
+  Mesh mesh;
+  auto agent = mesh.negotiate({.wasm = endless(), .inputs = {}});
+  auto run = agent.envelope->begin(0);
+  auto started = mesh.start(Mesh::job(agent, *run));
+  EXPECT_TRUE(mesh.wait_for([&] { return mesh.engine->running() == 1; }));
+  started.reset();
+  EXPECT_TRUE(mesh.wait_for([&] { return mesh.engine->running() == 0; }));
+}
+
+TEST(EngineTest, WithoutCreditTheGuestStands) {
+  Mesh mesh;
+  constexpr std::size_t kBytes = 4 << 20;
+  // All of it in pieces of 64 KiB, which fd_write may take in part.
+  auto agent = mesh.negotiate({.wasm = body_only(R"((loop $l
+      (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 0)))
+      (local.set $i (i32.add (local.get $i) (i32.load (i32.const 0))))
+      (i32.store (i32.const 12) (i32.sub (i32.const 4194304) (local.get $i)))
+      (if (i32.gt_u (i32.load (i32.const 12)) (i32.const 65536)) (then (i32.store (i32.const 12) (i32.const 65536))))
+      (br_if $l (i32.lt_u (local.get $i) (i32.const 4194304)))))"),
+                               .inputs = {}});
+  auto run = agent.envelope->begin(0);
+  auto started = mesh.start(Mesh::job(agent, *run));
+  EXPECT_TRUE(mesh.wait_for([&] { return mesh.engine->running() == 1; }));
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+  (void)mesh.wait_for([&] { return std::chrono::steady_clock::now() > end; });
+  EXPECT_EQ(mesh.engine->running(), 1U);
+  const auto out = mesh.follow(agent, *run, *started);
+  EXPECT_EQ(out.reason, "");
+  EXPECT_EQ(out.evidence.size(), kBytes);
+  EXPECT_TRUE(out.evidence_matches);
+}
+
+TEST(EngineTest, RunNumbersRise) {
+  Mesh mesh;
+  const Ask ask{.wasm = good_filter(), .inputs = {}};
+  auto agent = mesh.negotiate(ask, 5);
+  auto first = agent.envelope->begin(3);
+  const auto frame = Mesh::job(agent, *first);
+  auto started = mesh.start(frame);
+  EXPECT_EQ(mesh.follow(agent, *first, *started).reason, "");
+  // The same bytes again, as often as one likes: refused, and the session lives
+  // on.
+  for (int i = 0; i < 5; ++i) {
+    auto again = mesh.start(frame);
+    EXPECT_EQ(mesh.follow(agent, *first, *again).reason, "run_reused");
+  }
+  auto next = agent.envelope->begin(4);
+  auto later = mesh.start(Mesh::job(agent, *next));
+  EXPECT_EQ(mesh.follow(agent, *next, *later).reason, "");
+}
+
+TEST(EngineTest, ThreeBoxesThatDoNotOpenEraseTheSession) {
+  for (const int bad : {2, 3}) {
+    Mesh mesh;
+    auto agent = mesh.negotiate({.wasm = good_filter(), .inputs = {}}, 10);
+    auto run = agent.envelope->begin(0);
+    const auto good = Mesh::job(agent, *run);
+    auto corrupt = good;
+    corrupt.inputs.back() ^= std::byte{1};
+    for (int i = 0; i < bad; ++i) {
+      auto started = mesh.start(corrupt);
+      EXPECT_EQ(mesh.follow(agent, *run, *started).reason, "envelope");
+    }
+    EXPECT_EQ(mesh.engine->sessions(), bad == 3 ? 0U : 1U);
+    auto started = mesh.start(good);
+    EXPECT_EQ(mesh.follow(agent, *run, *started).reason, bad == 3 ? "session_unknown" : "");
+  }
+}
+
+struct Counted {
+  int opened = 0;
+  int reused = 0;
+  int other = 0;
+};
+async::Awaitable<void> write_all(async::ByteStream* stream, Bytes bytes) { (void)co_await stream->write(bytes); }
+async::Awaitable<EngineFrame> read_one(async::ByteStream* stream) {
+  auto body = co_await read_frame(*stream);
+  NMP_ASSERT(body && *body);
+  auto frame = decode_engine_frame(**body);
+  NMP_ASSERT(frame.has_value());
+  co_return *std::move(frame);
+}
+async::Awaitable<Counted> duplicate(Mesh* mesh, async::ByteStream* stream, async::TaskGroup* tasks) {
+  auto agent = mesh->prepare({.wasm = good_filter(), .inputs = {}});
+  OpenFrame open;
+  open.session = agent.session;
+  open.intent = agent.intent;
+  Bytes opening = encode(HostFrame(open));
+  co_await write_all(stream, std::move(opening));
+  auto answer = co_await read_one(stream);
+  auto frame = mesh->bind(agent, std::get<KeysFrame>(answer), 200);
+  Bytes many = encode(HostFrame(std::move(frame)));
+  auto run = agent.envelope->begin(0);
+  const Bytes job = encode(HostFrame(Mesh::job(agent, *run)));
+  for (int i = 0; i < 100; ++i) append(many, job);
+  tasks->spawn(write_all(stream, std::move(many)));
+  Counted out;
+  while (out.opened + out.reused + out.other < 100) {
+    auto next = co_await read_one(stream);
+    if (std::holds_alternative<OpenedFrame>(next)) ++out.opened;
+    if (const auto* refused = std::get_if<RefusedFrame>(&next))
+      ++(refused->reason == "run_reused" ? out.reused : out.other);
+  }
+  co_return out;
+}
+
+TEST(EngineTest, OfAHundredDuplicatesOneOpens) {
+  Mesh mesh;
+  auto stream = mesh.connect();
+  async::TaskGroup tasks(mesh.context.get_executor());
+  const auto out = async::run_until_done(mesh.context, duplicate(&mesh, stream.get(), &tasks));
+  EXPECT_EQ(out.opened, 1);
+  EXPECT_EQ(out.reused, 99);
+  stream->reset(0);
+  (void)mesh.wait_for([&] { return tasks.size() == 0; });
+}
+
+async::Awaitable<void> send_jobs(EngineClient* client, std::vector<std::string>* outcomes) {
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    JobFrame frame;
+    frame.run = i;
+    frame.inputs = Bytes(40 << 20);
+    auto sent = co_await client->job(std::move(frame));
+    outcomes->push_back(sent ? "queued" : sent.error().code.message());
+  }
+}
+async::Awaitable<int> close(EngineClient* client) {
+  co_await client->close();
+  co_return 0;
+}
+
+TEST(EngineClientTest, TheQueueIsBounded) {
+  boost::asio::io_context context;
+  auto [near, far] = async::memory_pipe(context.get_executor());  // nobody reads
+  EngineClient client(context.get_executor(), std::move(near));
+  async::TaskGroup tasks(context.get_executor());
+  std::vector<std::string> outcomes;
+  tasks.spawn(send_jobs(&client, &outcomes));
+  context.run_for(std::chrono::milliseconds(200));
+  EXPECT_EQ(outcomes, (std::vector<std::string>{"queued", "queued"}));
+  (void)async::run_until_done(context, close(&client));
+  context.run_for(std::chrono::milliseconds(50));
+  ASSERT_EQ(outcomes.size(), 4U);
+  EXPECT_EQ(outcomes.back(), make_error_code(nmp::Errc::closed).message());
+}
+
+async::Awaitable<void> flood(async::ByteStream* stream) {
+  auto request = co_await read_frame(*stream);
+  NMP_ASSERT(request && *request);
+  BoxFrame box;
+  box.sealed = Bytes(60 << 10);
+  const Bytes bytes = encode(EngineFrame(std::move(box)));
+  for (;;) {
+    auto written = co_await stream->write(bytes);
+    if (!written) co_return;
+  }
+}
+async::Awaitable<std::size_t> count_boxes(EngineRun* run) {
+  std::size_t out = 0;
+  for (;;) {
+    auto next = co_await run->next();
+    if (!next) co_return out;
+    ++out;
+  }
+}
+
+TEST(EngineClientTest, AnEngineThatIgnoresCreditIsCutOff) {
+  boost::asio::io_context context;
+  auto [near, far] = async::memory_pipe(context.get_executor());
+  EngineClient client(context.get_executor(), std::move(near));
+  async::TaskGroup tasks(context.get_executor());
+  JobFrame frame;
+  frame.inputs = Bytes(100);
+  auto run = async::run_until_done(context, client.job(std::move(frame)));
+  ASSERT_TRUE(run.has_value());
+  tasks.spawn(flood(far.get()));
+  context.restart();
+  for (int i = 0; i < 500 && tasks.size() > 0; ++i) context.run_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(tasks.size(), 0U);
+  EXPECT_LE(async::run_until_done(context, count_boxes(run->get())), kHeldBytesMax / (60 << 10));
+  run->reset();
+  (void)async::run_until_done(context, close(&client));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ enum class Errc {
   unreachable,  ///< `unreachable`: abort() in most languages.
   stack_overflow,
   memory_out_of_bounds,
-  memory_limit,  ///< It asked for more memory than the run may use, got none, and gave up.
+  memory_limit,  ///< It gave up close below its memory ceiling (RunResult::memory_limit_hit), or starts above it.
   fuel_exhausted,
   wall_time,
   output_limit,    ///< stdout beyond the run's limit.

@@ -29,7 +29,7 @@
 /// - inodes are numbers by sorted order, the device is 0, times are 0, link counts 1; readdir is sorted by name;
 /// - symbolic links to files inside a dataset look like those files, all other links do not exist, path_readlink
 /// answers `inval`;
-/// - clocks step by 1 ms; process and thread clocks answer `notsup`;
+/// - clocks step by 1 ms, the monotonic one starts at one second; process and thread clocks answer `notsup`;
 /// - stdio is of type `unknown`, so that libraries buffer it;
 /// - one call moves at most kCallBytesMax bytes and short counts are normal.
 /// A pointer that lies outside the memory answers `fault`; in the `nmp` functions it ends the run.

@@ -7,7 +7,13 @@
 /// What a guest, or whoever sends it, may make this room hold.
 namespace nmp::sandbox {
 
-/// Linear memory of one run, whatever its Authorization says: the size of a pool slot's address space.
+/// Memory and tables of one run, whatever its Authorization says: the size of a pool slot's address space.
+///
+/// An Authorization's memory_bytes covers the guest's linear memory and its tables. Beside it a run costs the host, at
+/// most and whatever the guest does: its inputs (input_bytes, or the job's box of 64 MiB), an outbox of kOutboxBytesMax
+/// in kOutboxItemsMax items, the evidence kept for its commitment (output_bytes), kUncreditedBytesMax of sealed boxes
+/// twice (in the engine's queue and the host's), a stack of 1 MiB (resident: what was touched), kDescriptorsMax
+/// descriptors, and for the time of a call kCallBytesMax is moved, not copied.
 inline constexpr std::uint64_t kMemoryBytesMax = 1ULL << 30;
 /// Runs at a time, each with a slot in the pool: 1 GiB of address space, resident only what is touched.
 inline constexpr std::uint32_t kRunsMax = 1024;
@@ -53,7 +59,15 @@ inline constexpr std::size_t kFrameBytesMax = 64 * 1024 * 1024;
 /// Sealed bytes that the engine has sent for a run and the host has not credited yet.
 inline constexpr std::size_t kUncreditedBytesMax = 256 * 1024;
 inline constexpr std::size_t kSessionsMax = 2048;
-/// How long keys live without an answer, and a session's keys at most.
+/// Frames that a host has queued for its engine, beyond which jobs wait: one job of the largest size.
+inline constexpr std::size_t kQueuedBytesMax = kFrameBytesMax;
+/// Boxes of a run that wait in the host: what the engine may send without credit, and one piece, the final box and
+/// their envelopes above it. An engine that sends more breaks the protocol.
+inline constexpr std::size_t kHeldBytesMax = kUncreditedBytesMax + 4 * kPieceBytesMax;
+/// A frame from here on is decoded off the network thread.
+inline constexpr std::size_t kDecodeInlineBytesMax = 64 * 1024;
+/// How long a session's keys live at most. They are erased then, when the session is spent or dropped, and when its
+/// stream ends.
 inline constexpr std::chrono::seconds kSessionLifeMax{60};
 
 }  // namespace nmp::sandbox

@@ -9,6 +9,8 @@
 #include <thread>
 #include <unordered_set>
 
+#include <fmt/format.h>
+
 #include "base/async/event.hpp"
 #include "base/async/pool.hpp"
 #include "base/async/post.hpp"
@@ -22,6 +24,9 @@ namespace detail {
 
 namespace {
 Instant now() { return async::system_clock().now(); }
+
+/// What tables may grow to, as memory: Wasmtime keeps a pointer for each element.
+std::uint64_t table_bytes(const guardian::ModuleInfo& info) { return info.table_elements_max * 8; }
 }  // namespace
 
 class RunState : public std::enable_shared_from_this<RunState> {
@@ -43,6 +48,7 @@ class RunState : public std::enable_shared_from_this<RunState> {
   Instant deadline = kNever;
   core::Authorization limits;
   GuestApi api;
+  ModulePtr module;
   Guest guest;
 
   // Under the runner's lock.
@@ -126,11 +132,12 @@ RunState::RunState(std::shared_ptr<RunnerState> runner_state,
                        .random = &random},
           outbox,
           started),
-      guest(runner->engine,
-            spec.module,
-            api,
-            Guest::Limits{.memory_bytes = std::min(limits.memory_bytes, runner->options.memory_bytes_max),
-                          .fuel = limits.fuel}) {}
+      module(spec.module),
+      guest(
+          runner->engine,
+          spec.module,
+          api,
+          Guest::Limits{.memory_bytes = limits.memory_bytes - table_bytes(spec.module->info()), .fuel = limits.fuel}) {}
 
 void RunState::notify() {
   if (notifying.exchange(true)) return;
@@ -286,7 +293,8 @@ void RunnerState::finish(const std::shared_ptr<RunState>& run, std::optional<Err
   auto& result = run->result;
   result.used = run->api.used();
   result.used.fuel = run->guest.fuel_used();
-  result.used.memory_bytes = run->guest.memory_bytes();
+  if (const auto linear = run->guest.memory_bytes(); linear > 0)
+    result.used.memory_bytes = linear + table_bytes(run->module->info());
   result.used.wall_time_ms =
       static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now() - run->started).count());
   result.diagnostics_dropped = run->api.diagnostics_dropped();
@@ -296,14 +304,13 @@ void RunnerState::finish(const std::shared_ptr<RunState>& run, std::optional<Err
     if (!error && stop->exit_code != 0)
       error = Error{make_error_code(Errc::exit_code), "exit code " + std::to_string(stop->exit_code)};
   }
-  const auto limit = std::min(run->limits.memory_bytes, options.memory_bytes_max);
-  // The limiter tells nobody when it refuses: memory within an eighth of the ceiling at the end is taken for having met
-  // it.
-  result.memory_limit_hit = result.used.memory_bytes > 0 && result.used.memory_bytes >= limit - limit / 8;
+  const auto limit = run->limits.memory_bytes;
+  result.memory_limit_hit = run->module->info().grows_memory && result.used.memory_bytes >= limit - limit / 8;
   if (result.memory_limit_hit && error &&
       (error->code == Errc::unreachable || error->code == Errc::exit_code || error->code == Errc::memory_out_of_bounds))
     error = Error{make_error_code(Errc::memory_limit),
-                  "it needs more memory than the run may use; ended by: " + error->message()};
+                  fmt::format("it ended with {} of {} bytes of memory, as filters do that get no more: {}",
+                              result.used.memory_bytes, limit, error->message())};
   result.error = std::move(error);
   {
     std::lock_guard lock(mutex);
@@ -357,16 +364,17 @@ Runner::Runner(std::shared_ptr<detail::RunnerState> state) : state_(std::move(st
 
 Runner::~Runner() { state_->stop_threads(); }
 
-async::Awaitable<Result<ModulePtr>> Runner::compile(Bytes wasm) {
+async::Awaitable<Result<ModulePtr>> Runner::compile(Bytes wasm, std::optional<crypto::Digest> sha256) {
   auto state = state_;
-  const auto digest = crypto::sha256(wasm);
+  const auto digest = sha256 ? *sha256 : crypto::sha256(wasm);
   if (auto module = cached(digest)) co_return module;
   if (state->compiling >= kCompileQueueMax) co_return fail(Errc::busy, "the compiler's queue is full");
   ++state->compiling;
   const auto size = wasm.size();
-  auto work = [engine = state->engine, policy = state->options.policy, wasm = std::move(wasm)]() -> Result<ModulePtr> {
+  auto work = [engine = state->engine, policy = state->options.policy, wasm = std::move(wasm),
+               digest]() -> Result<ModulePtr> {
     NMP_TRY(auto info, guardian::inspect(wasm, policy));
-    return CompiledModule::compile(engine, wasm, std::move(info));
+    return CompiledModule::compile(engine, wasm, digest, std::move(info));
   };
   auto module = co_await state->compilers.run(std::move(work));
   --state->compiling;
@@ -396,8 +404,9 @@ ModulePtr Runner::cached(const crypto::Digest& sha256) const {
 Result<RunPtr> Runner::start(RunSpec spec) {
   NMP_ASSERT(spec.module != nullptr);
   spec.limits.memory_bytes = std::min(spec.limits.memory_bytes, state_->options.memory_bytes_max);
-  if (spec.module->info().memory_bytes_min > spec.limits.memory_bytes)
-    return fail(Errc::memory_limit, "the module's memory starts larger than the run may use");
+  const auto& info = spec.module->info();
+  if (info.memory_bytes_min + detail::table_bytes(info) > spec.limits.memory_bytes)
+    return fail(Errc::memory_limit, "the module's memory and tables start larger than the run may use");
   if (spec.datasets.size() > kDatasetsMax) return fail(Errc::inputs_invalid, "too many datasets");
   std::uint64_t input_bytes = 0;
   for (const auto& [name, value] : spec.inputs) input_bytes += name.size() + value.size();

@@ -49,9 +49,14 @@ struct RunSpec {
 };
 
 struct RunResult {
-  std::optional<Error> error;     ///< None: it ended well.
-  std::uint32_t exit_code = 0;    ///< Of proc_exit; 0 if it returned.
-  bool memory_limit_hit = false;  ///< It touched its memory ceiling at some time (seen when it ended at the ceiling).
+  std::optional<Error> error;   ///< None: it ended well.
+  std::uint32_t exit_code = 0;  ///< Of proc_exit; 0 if it returned.
+  /// Its memory ended within an eighth of its ceiling, and it holds memory.grow. Wasmtime's C interface tells nobody
+  /// that it refused memory, so this is the nearest that can be known. A run that then ends by `unreachable`, an exit
+  /// code or an access out of bounds, which is how allocators give up, answers Errc::memory_limit, and its message says
+  /// by what it ended. Farther below the ceiling no end is ever relabelled, not even that of a filter which asked for
+  /// more in one step than was left.
+  bool memory_limit_hit = false;
   bool diagnostics_dropped = false;
   core::Usage used;
 };
@@ -91,14 +96,15 @@ class Runner {
   /// Cancels all runs and joins the threads. Run objects may outlive it: they end as cancelled.
   ~Runner();
 
-  /// Guards and compiles off the network thread, or takes it from the cache (key: SHA-256 of the bytes and
-  /// `memory_bytes_max` of the guard, which is checked again). Errors: guardian's codes, invalid_module, busy.
-  async::Awaitable<Result<ModulePtr>> compile(Bytes wasm);
+  /// Guards and compiles on a compiler thread, one module a thread, or takes it from the cache. `sha256` of the bytes,
+  /// from a caller who has it; else it is computed here and now. Errors: guardian's codes, invalid_module, busy.
+  async::Awaitable<Result<ModulePtr>> compile(Bytes wasm, std::optional<crypto::Digest> sha256 = std::nullopt);
   /// From the cache only; null if it is not there.
   [[nodiscard]] ModulePtr cached(const crypto::Digest& sha256) const;
 
-  /// Queues the run. Errors: busy, memory_limit (the module needs more at its start than the limits allow),
-  /// inputs_invalid.
+  /// Queues the run. A table counts as 8 bytes an element, at the size that its module declares at most, from the
+  /// start: what is left of `memory_bytes` is the linear memory's. Errors: busy, memory_limit (the module needs more at
+  /// its start than the limits allow), inputs_invalid.
   Result<RunPtr> start(RunSpec spec);
 
   [[nodiscard]] std::size_t running() const;

@@ -1,12 +1,19 @@
 #include "sandbox/runner.hpp"
 
+#include <cstdlib>
 #include <fstream>
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include "base/async/task_group.hpp"
 #include "base/async/testing.hpp"
 #include "crypto/random.hpp"
+#include "sandbox/guardian/abi.hpp"
 #include "sandbox/testing.hpp"
 
 namespace nmp::sandbox {
@@ -214,7 +221,7 @@ TEST_F(RunnerTest, GuardianRefuses) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, guardian::Errc::import_module);
   auto invalid = wat(R"((module (memory (export "memory") 1) (func (export "_start") nop)))");
-  invalid.back() = std::byte{0x6a};  // an i32.add in place of the body's end
+  invalid.at(invalid.size() - 2) = std::byte{0x6a};  // an i32.add in place of the nop
   refused = compile(invalid);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Errc::invalid_module);
@@ -300,6 +307,178 @@ TEST_F(RunnerTest, RunnerMayGoFirst) {
   runner_.reset();
   expect_end(async::run_until_done(context_, drain(*std::move(started))), Errc::cancelled);
 }
+
+TEST_F(RunnerTest, AnAbortFarBelowTheCeilingIsAnAbort) {
+  // Half of the ceiling, more than half at once refused, then an abort: not
+  // near enough to tell.
+  expect_end(run(module("(drop (memory.grow (i32.const 127))) (drop "
+                        "(memory.grow (i32.const 1000))) unreachable")),
+             Errc::unreachable);
+  // Near the ceiling from its start, and nothing in it grows memory.
+  const auto out = run(module("unreachable", "(memory (export \"memory\") 250)"));
+  expect_end(out, Errc::unreachable);
+  EXPECT_FALSE(out.result.memory_limit_hit);
+  // Near the ceiling, and it ends well.
+  const auto well = run(module("(drop (memory.grow (i32.const 249)))"));
+  EXPECT_FALSE(well.result.error.has_value());
+  EXPECT_TRUE(well.result.memory_limit_hit);
+}
+
+TEST_F(RunnerTest, TablesCount) {
+  auto with = limits();
+  with.memory_bytes = 1 << 20;
+  constexpr std::string_view kLargeTable = R"((memory (export "memory") 1) (table $t 1 60000 funcref))";
+  const auto out = run(module("nop", kLargeTable), with);
+  EXPECT_FALSE(out.result.error.has_value());
+  EXPECT_EQ(out.result.used.memory_bytes, 65536U + 60000 * 8);
+  // What the table may take is not the memory's.
+  const auto grown = run(module("(if (i32.eq (memory.grow (i32.const 8)) "
+                                "(i32.const -1)) (then unreachable))",
+                                kLargeTable),
+                         with);
+  expect_end(grown, Errc::unreachable);
+  with.memory_bytes = 256 << 10;
+  auto refused = runner_->start(spec(module("nop", kLargeTable), with));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Errc::memory_limit);
+}
+
+/// All functions of the ABI, called through Wasmtime with the same hostile
+/// number in every place.
+TEST_F(RunnerTest, HostileArgumentsThroughWasmtime) {
+  for (const auto number :
+       {"0", "3", "65528", "65535", "65536", "0x7fffffff", "0x80000000", "0xfffffff8", "0xffffffff"}) {
+    std::string imports;
+    std::vector<std::string> calls;
+    for (const auto& abi : guardian::abi_functions()) {
+      const auto arrow = abi.type.find('>');
+      std::string parameters;
+      std::string arguments;
+      for (const char type : abi.type.substr(0, arrow)) {
+        parameters += type == 'I' ? " i64" : " i32";
+        arguments += fmt::format(" (i{}.const {})", type == 'I' ? 64 : 32, number);
+      }
+      const auto result = abi.type.substr(arrow + 1);
+      const auto name = std::string(abi.module == guardian::kNmpModule ? "$nmp_" : "$") + std::string(abi.name);
+      imports += fmt::format("(import \"{}\" \"{}\" (func {} (param{}) {}))", abi.module, abi.name, name, parameters,
+                             result.empty()  ? ""
+                             : result == "I" ? "(result i64)"
+                                             : "(result i32)");
+      const auto call = fmt::format("(call {}{})", name, arguments);
+      // Those that end or hold the run come alone, below.
+      if (abi.name == "proc_exit" || abi.name == "wait" || abi.module == guardian::kNmpModule)
+        calls.push_back(call + (result.empty() ? "" : "drop"));
+      else
+        (calls.empty() ? calls.emplace_back() : calls.front()) += fmt::format("(drop {})", call);
+    }
+    auto with = limits();
+    with.wall_time_ms = 300;
+    for (const auto& body : calls) {
+      const auto out = run(wat(fmt::format("(module {} (memory (export \"memory\") 1) (func "
+                                           "(export \"_start\") {}))",
+                                           imports, body)),
+                           with);
+      if (!out.result.error) continue;
+      const auto code = out.result.error->code;
+      EXPECT_TRUE(code == Errc::guest_misuse || code == Errc::exit_code || code == Errc::wall_time ||
+                  code == Errc::event_limit)
+          << body << out.result.error->message();
+    }
+  }
+}
+
+async::Awaitable<void> compile_into(Runner* runner, Bytes wasm, bool* done) {
+  auto module = co_await runner->compile(std::move(wasm));
+  EXPECT_TRUE(module.has_value()) << (module ? "" : module.error().message());
+  *done = true;
+}
+
+TEST_F(RunnerTest, RunsGoOnWhileACompileTakesLong) {
+  // 10,000 functions: about as much as the guardian lets pass.
+  std::string functions;
+  for (int i = 0; i < 10'000; ++i) functions += "(func (drop (i32.mul (i32.const 3) (i32.load (i32.const 8)))))";
+  const auto heavy = module("nop", functions + "(memory (export \"memory\") 1)");
+  const auto small = spec(module("(call $push_event (i32.const 100) (i32.const 5))", kHello));
+  bool done = false;
+  async::TaskGroup tasks(context_.get_executor());
+  tasks.spawn(compile_into(runner_.get(), heavy, &done));
+  context_.restart();
+  context_.run_for(std::chrono::milliseconds(10));
+  ASSERT_FALSE(done);
+  EXPECT_EQ(run(small).events.size(), 1U);
+  EXPECT_FALSE(done);
+  while (!done) context_.run_one_for(std::chrono::milliseconds(100));
+  while (tasks.size() > 0) context_.run_one_for(std::chrono::milliseconds(10));
+}
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define NMP_SANITIZED
+#endif
+#endif
+
+#ifndef NMP_SANITIZED  // whose shadow memory counts as resident
+std::size_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::size_t size = 0;
+  std::size_t resident = 0;
+  file >> size >> resident;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+struct Flood {
+  std::uint64_t events = 0;
+  std::uint64_t bytes = 0;
+  bool in_order = true;
+  std::size_t resident_max = 0;
+  RunResult result;
+};
+async::Awaitable<Flood> take_flood(RunPtr run) {
+  Flood out;
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, std::chrono::seconds(1));
+  co_await timer.async_wait(boost::asio::use_awaitable);  // a sink that stalls
+  for (;;) {
+    auto next = co_await run->next();
+    if (!next || !*next) break;
+    const auto& bytes = (**next).bytes;
+    // Each event starts with its number.
+    std::uint64_t number = 0;
+    for (std::size_t i = 8; i-- > 0;) number = number << 8 | std::to_integer<std::uint64_t>(bytes.at(i));
+    out.in_order = out.in_order && number == out.events;
+    ++out.events;
+    out.bytes += bytes.size();
+    if (out.events % 64 == 0) out.resident_max = std::max(out.resident_max, resident_bytes());
+  }
+  out.result = run->result();
+  co_return out;
+}
+
+TEST_F(RunnerTest, AFloodOfEventsTakesNoMemory) {
+  const bool is_long = std::getenv("NMP_LONG") != nullptr;
+  const std::uint64_t total = is_long ? 1ULL << 30 : 256ULL << 20;
+  constexpr std::uint64_t kEvent = 16 << 10;
+  auto with = limits();
+  with.events = core::kNoCeiling;
+  with.event_bytes = core::kNoCeiling;
+  auto ready = spec(module(fmt::format(R"((local $i i64)
+      (loop $l
+        (i64.store (i32.const 0) (local.get $i))
+        (call $push_event (i32.const 0) (i32.const {}))
+        (local.set $i (i64.add (local.get $i) (i64.const 1)))
+        (br_if $l (i64.lt_u (local.get $i) (i64.const {})))))",
+                                       kEvent, total / kEvent)),
+                    with);
+  const auto before = resident_bytes();
+  auto started = runner_->start(std::move(ready));
+  ASSERT_TRUE(started.has_value());
+  const auto out = async::run_until_done(context_, take_flood(*std::move(started)), std::chrono::seconds(300));
+  EXPECT_FALSE(out.result.error.has_value());
+  EXPECT_EQ(out.bytes, total);
+  EXPECT_EQ(out.events, total / kEvent);
+  EXPECT_TRUE(out.in_order);
+  EXPECT_LT(out.resident_max, before + (16 << 20));
+}
+#endif
 
 }  // namespace
 }  // namespace nmp::sandbox

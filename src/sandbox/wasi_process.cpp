@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint64_t kNanosecondsPerStep = 1'000'000;  // what guests see of time: 1 ms
 constexpr std::uint64_t kNanosecondsPerReading = 1'000;   // a seeded run's clock moves a little with each look at it
+constexpr std::uint64_t kMonotonicStartNanoseconds = 1'000'000'000;  // Go's runtime stops where the clock says zero
 constexpr std::uint64_t kSleepNanosecondsMax = 1ULL << 60;
 
 Instant later(Instant from, std::uint64_t nanoseconds) {
@@ -62,7 +63,7 @@ std::uint64_t GuestApi::clock_ns(std::uint32_t clock, Instant now) const {
         static_cast<std::uint64_t>(std::chrono::nanoseconds(std::max(now - started_, Duration::zero())).count());
   const auto base = clock == wasi::kClockRealtime
                         ? static_cast<std::uint64_t>(std::max<UnixSeconds>(options_.start_time, 0)) * 1'000'000'000
-                        : 0;
+                        : kMonotonicStartNanoseconds;
   return base + since_start;
 }
 

@@ -51,9 +51,11 @@ class WasmtimeEngine {
 /// See runner.hpp.
 class CompiledModule {
  public:
-  /// Validates and compiles: seconds of work for a large module. Any thread. Errors: invalid_module.
+  /// Validates and compiles on the calling thread alone: seconds of work for a large module. Any thread. `sha256` of
+  /// `wasm`. Errors: invalid_module.
   static Result<std::shared_ptr<const CompiledModule>> compile(std::shared_ptr<WasmtimeEngine> engine,
                                                                ByteView wasm,
+                                                               const crypto::Digest& sha256,
                                                                guardian::ModuleInfo info);
   ~CompiledModule();
   CompiledModule(const CompiledModule&) = delete;

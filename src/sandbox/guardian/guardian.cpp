@@ -8,6 +8,7 @@
 #include "base/codec.hpp"
 #include "base/encoding.hpp"
 #include "sandbox/guardian/abi.hpp"
+#include "sandbox/guardian/body.hpp"
 
 namespace nmp::guardian {
 
@@ -275,6 +276,7 @@ class Inspector {
       if (type != 0x70 && type != 0x6f) return fail(Errc::table_kind);
       NMP_TRY(auto size, limits(reader, Errc::table_kind));
       if (size.min > kTableElementsMax) return fail(Errc::table_too_large, fmt::format("{} elements", size.min));
+      info_.table_elements_max += std::min(size.max, kTableElementsMax);
     }
     return {};
   }
@@ -328,7 +330,7 @@ class Inspector {
       Reader content(body);
       NMP_TRY(auto runs, leb32(content));
       if (runs > content.size()) return fail(Errc::truncated);
-      std::uint64_t locals = 0;
+      std::uint64_t locals = i < function_types_.size() ? types_[function_types_[i]].find('>') : 0;
       for (std::uint32_t j = 0; j < runs; ++j) {
         NMP_TRY(auto more, leb32(content));
         NMP_TRY(auto type, byte(content));
@@ -337,6 +339,11 @@ class Inspector {
         if (locals > kLocalsMax)
           return fail(Errc::too_many_locals, fmt::format("function {}", info_.imports.size() + i));
       }
+      NMP_TRY(const auto seen, inspect_body(body.last(content.size()), locals));
+      info_.compile_effort += seen.effort;
+      info_.grows_memory = info_.grows_memory || seen.grows_memory;
+      if (info_.compile_effort > policy_.compile_effort_max)
+        return fail(Errc::compile_too_long, fmt::format("at function {}", info_.imports.size() + i));
     }
     return {};
   }
@@ -387,6 +394,8 @@ std::string_view advice(Errc code) {
     case Errc::too_large:
     case Errc::code_too_large: return "optimise for size (-Oz) and strip it";
     case Errc::function_too_large: return "lower inlining (-Os), or split the function";
+    case Errc::compile_too_long: return "build with -Os or -Oz, lower inlining, or split what is generated";
+    case Errc::opcode_not_allowed: return "build for WebAssembly 2.0: without threads, tail calls and relaxed SIMD";
     case Errc::tags_not_allowed: return "build without exceptions (-fno-exceptions)";
     default: return "build it with `nmp filter build`";
   }

@@ -8,8 +8,9 @@
 #include "sandbox/guardian/limits.hpp"
 
 /// Reads a module before anyone compiles it: WebAssembly Core 2.0, section 5 (binary format), as far as sizes, counts,
-/// names, imports and exports go. It does not validate function bodies: the compiler does. What it lets pass costs the
-/// compiler a bounded effort, imports nothing but the filter ABI, and starts at `_start` only.
+/// names, imports and exports go, and skims function bodies for what they will cost. It does not validate them: the
+/// compiler does. What it lets pass costs the compiler a bounded effort, imports nothing but the filter ABI, and starts
+/// at `_start` only.
 ///
 /// Policy that departs from the specification: no start section (nothing runs before `_start`, so that every
 /// instruction is under the run's budget), exactly one memory and it is the module's own, no imported memory, table or
@@ -25,6 +26,7 @@ struct Policy {
   std::size_t function_bytes_max = kFunctionBytesMax;
   std::size_t code_bytes_max = kCodeBytesMax;
   std::size_t custom_bytes_max = kCustomBytesMax;
+  std::uint64_t compile_effort_max = kCompileEffortMax;
   bool needs_start = true;  ///< Off to look at a module that is no filter.
 };
 
@@ -42,9 +44,12 @@ struct ModuleInfo {
   std::uint32_t functions = 0;  ///< Defined ones.
   std::size_t code_bytes = 0;
   std::size_t largest_function_bytes = 0;
+  std::uint64_t compile_effort = 0;  ///< Estimated microseconds of one core.
   std::uint64_t memory_bytes_min = 0;
   std::uint64_t memory_bytes_max = 0;  ///< As declared; 4 GiB without a declaration.
+  bool grows_memory = false;           ///< Some function holds memory.grow.
   std::uint32_t tables = 0;
+  std::uint64_t table_elements_max = 0;  ///< All tables together, as declared; each kTableElementsMax at most.
   std::uint32_t globals = 0;
   std::uint32_t data_segments = 0;
   std::uint32_t element_segments = 0;
