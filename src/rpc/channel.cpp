@@ -91,17 +91,18 @@ class ClientConnection final : public Connection, public std::enable_shared_from
     const auto* http = h2::find(headers, ":status");
     call->headers_seen = true;
     call->changed.notify_all();
+    // The HTTP status counts only where there is no grpc-status (doc/http-grpc-status-mapping.md).
+    bool is_grpc = is_grpc_content(h2::find(headers, "content-type"));
+    if (is_grpc && h2::find(headers, "grpc-status") != nullptr) {
+      take_trailers(*call, headers);
+      return;
+    }
     if (http == nullptr || *http != "200") {
       auto code = h2::grpc_code_of_http_status(http == nullptr ? "" : *http);
       return end_call(*call,
                       Status(code_of(static_cast<std::uint64_t>(code)), "HTTP status " + (http ? *http : "none")));
     }
-    if (!is_grpc_content(h2::find(headers, "content-type")))
-      return end_call(*call, Status(Code::unknown, "the response is not application/grpc"));
-    if (h2::find(headers, "grpc-status") != nullptr) {
-      take_trailers(*call, headers);
-      return;
-    }
+    if (!is_grpc) return end_call(*call, Status(Code::unknown, "the response is not application/grpc"));
     auto encoding = h2::Encoding::identity;
     if (const auto* name = h2::find(headers, "grpc-encoding"); name != nullptr && *name != "identity") {
       if (*name != "gzip")
@@ -208,7 +209,11 @@ class ClientConnection final : public Connection, public std::enable_shared_from
 }  // namespace detail
 
 ClientCall::ClientCall(std::shared_ptr<detail::ClientCallState> state) : state_(std::move(state)) {}
-ClientCall::~ClientCall() { cancel(); }
+ClientCall::~ClientCall() {
+  cancel();
+  // Also what a call that had ended before has received: else it would count as held for ever.
+  if (!state_->discard) state_->connection->discard(*state_);
+}
 
 Awaitable<Result<void>> ClientCall::write(Bytes message) {
   auto state = state_;

@@ -7,6 +7,7 @@
 
 #include "grpc/health/v1/health.pb.h"
 #include "grpc/reflection/v1/reflection.pb.h"
+#include "grpc/reflection/v1alpha/reflection.pb.h"
 
 namespace nmp::rpc {
 
@@ -119,6 +120,8 @@ Awaitable<Status> health(Server* server, bool watch, ServerCall& call) {
 }  // namespace
 
 void add_reflection(Server& server) {
+  // Naming a type of v1alpha links its file, so that the pool describes that service as well.
+  NMP_ASSERT(grpc::reflection::v1alpha::ServerReflectionRequest::descriptor() != nullptr);
   for (auto version : {"v1", "v1alpha"})
     server.handle(
         std::string("/grpc.reflection.") + version + ".ServerReflection/ServerReflectionInfo",

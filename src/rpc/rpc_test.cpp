@@ -1,19 +1,12 @@
 #include <gtest/gtest.h>
 
-#include "base/async/task_group.hpp"
 #include "base/async/tcp.hpp"
-#include "base/async/testing.hpp"
-#include "rpc/channel.hpp"
-#include "rpc/server.hpp"
+#include "rpc/testing.hpp"
 
 namespace nmp::rpc {
 namespace {
 
-using async::Awaitable;
-using namespace std::chrono_literals;
-
-Instant in(Duration d) { return async::system_clock().now() + d; }
-Bytes text(std::string_view t) { return to_bytes(t); }
+using namespace testing;
 
 struct Log {
   bool saw_cancel = false;
@@ -22,71 +15,9 @@ struct Log {
   std::size_t started = 0;
 };
 
-Awaitable<Status> echo(ServerCall& call) {
-  auto message = co_await call.read_only();
-  if (!message) co_return to_status(message.error());
-  for (const auto& [name, value] : call.context().metadata.fields())
-    if (name.starts_with("x-")) call.add_initial_metadata(name, value);
-  call.add_trailing_metadata("x-address", call.context().caller.address);
-  if (call.context().metadata.find("x-compress")) call.compress(true);
-  auto written = co_await call.write(*std::move(message));
-  co_return written ? Status() : to_status(written.error());
-}
-
-Awaitable<Status> echo_each(ServerCall& call) {
-  for (;;) {
-    auto message = co_await call.read();
-    if (!message) co_return to_status(message.error());
-    if (!*message) co_return Status();
-    auto written = co_await call.write(**std::move(message));
-    if (!written) co_return to_status(written.error());
-  }
-}
-
 Awaitable<Status> reject(ServerCall& /*call*/) {
   auto status = Status::because(Code::failed_precondition, "session_unknown", "no \xc3\xa9 100%\n");
   co_return status;
-}
-
-struct Rig {
-  explicit Rig(async::Executor e, ServerLimits limits = ServerLimits(), std::size_t capacity = 256 * 1024)
-      : executor(e), server(e, limits), tasks(e) {
-    auto pipe = async::memory_pipe(e, capacity);
-    near = std::move(pipe.first);
-    far = std::move(pipe.second);
-    server.handle("/t.T/Echo", echo);
-    server.handle("/t.T/EchoEach", echo_each);
-    server.handle("/t.T/Reject", reject);
-  }
-  static Awaitable<void> run_server(Server& server, async::ByteStreamPtr stream) {
-    co_await server.serve(std::move(stream), Caller("here"));
-  }
-  void start() {
-    tasks.spawn(run_server(server, std::move(far)));
-    channel = Channel::make(executor, std::move(near), ChannelOptions());
-  }
-  Awaitable<void> stop() {
-    if (channel) co_await channel->close();
-    co_await server.close();
-    co_await tasks.close();
-  }
-  async::Executor executor;
-  Server server;
-  async::TaskGroup tasks;
-  async::ByteStreamPtr near, far;
-  std::unique_ptr<Channel> channel;
-};
-
-template <class Body>
-void with_rig(Body body, ServerLimits limits = ServerLimits()) {
-  boost::asio::io_context context(1);
-  auto run = [](boost::asio::io_context& c, Body test, ServerLimits l) -> Awaitable<bool> {
-    Rig rig(c.get_executor(), l);
-    co_await test(rig);
-    co_await rig.stop();
-    co_return true;
-  };
-  EXPECT_TRUE(async::run_until_done(context, run(context, std::move(body), limits)));
 }
 
 TEST(Rpc, UnaryCarriesMetadataAndCaller) {
@@ -107,6 +38,7 @@ TEST(Rpc, UnaryCarriesMetadataAndCaller) {
 
 TEST(Rpc, StatusDetailsSurviveTheWire) {
   with_rig([](Rig& rig) -> Awaitable<void> {
+    rig.server.handle("/t.T/Reject", reject);
     rig.start();
     auto reply = co_await rig.channel->unary_reply("/t.T/Reject", {}, CallOptions());
     EXPECT_EQ(reply.status, Status::because(Code::failed_precondition, "session_unknown", "no \xc3\xa9 100%\n"));
@@ -331,118 +263,145 @@ TEST(Rpc, PingAndLostConnection) {
   });
 }
 
-/// Raw HTTP/2 against the server: what came back, as text.
-Awaitable<std::string> raw(Rig& rig, Bytes input) {
-  rig.tasks.spawn(Rig::run_server(rig.server, std::move(rig.far)));
-  auto stream = std::move(rig.near);
-  (void)co_await stream->write(input);
-  (void)co_await stream->close_write();
-  std::string got;
-  Bytes buffer(65536);
-  for (;;) {
-    auto size = co_await stream->read_some(buffer);
-    if (!size || *size == 0) break;
-    got += text_of(ByteView(buffer).first(*size));
-  }
-  co_return got;
+TEST(Rpc, KeepaliveKeepsALivingConnection) {
+  ServerLimits limits;
+  limits.keepalive_interval = 5ms;
+  limits.keepalive_timeout = 30s;
+  with_rig(
+      [](Rig& rig) -> Awaitable<void> {
+        rig.channel_options.keepalive_interval = 5ms;
+        rig.channel_options.keepalive_timeout = 30s;
+        rig.start();
+        auto call = rig.channel->call("/t.T/EchoEach", CallOptions());
+        (void)co_await async::sleep_until(in(100ms));
+        EXPECT_TRUE(rig.channel->alive());
+        EXPECT_TRUE(co_await call->write(text("a")));
+        auto answer = co_await call->read();
+        EXPECT_TRUE(answer && *answer);
+      },
+      limits);
 }
 
-Bytes frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream, std::string_view payload) {
-  Bytes out{std::byte(payload.size() >> 16),
-            std::byte(payload.size() >> 8),
-            std::byte(payload.size()),
-            std::byte{type},
-            std::byte{flags},
-            std::byte(stream >> 24),
-            std::byte(stream >> 16),
-            std::byte(stream >> 8),
-            std::byte(stream)};
-  append(out, bytes_of(payload));
-  return out;
-}
-Bytes preface() { return concat({bytes_of("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(4, 0, 0, "")}); }
-std::string literal(std::string_view name, std::string_view value) {
-  return std::string(1, '\0') + static_cast<char>(name.size()) + std::string(name) + static_cast<char>(value.size()) +
-         std::string(value);
-}
-std::string request(std::string_view path, bool content_type = true) {
-  auto out = literal(":method", "POST") + literal(":scheme", "http") + literal(":path", path);
-  return content_type ? out + literal("content-type", "application/grpc") : out;
-}
-/// The error code of the last GOAWAY.
-int goaway(const std::string& got) {
-  int code = -1;
-  for (std::size_t at = 0; at + 9 <= got.size();) {
-    auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(got[at + i])); };
-    auto size = byte(0) << 16 | byte(1) << 8 | byte(2);
-    if (got[at + 3] == 7) code = static_cast<int>(byte(16));
-    at += 9 + size;
-  }
-  return code;
+TEST(Rpc, CallsAboveTheServersLimitWait) {
+  ServerLimits limits;
+  limits.calls_max = 2;
+  with_rig(
+      [](Rig& rig) -> Awaitable<void> {
+        rig.start();
+        // After an answer the channel knows the server's SETTINGS.
+        EXPECT_TRUE(co_await rig.channel->unary("/t.T/Echo", text("x"), CallOptions()));
+        std::vector<ClientCallPtr> calls;
+        for (int i = 0; i < 3; ++i) calls.push_back(rig.channel->call("/t.T/EchoEach", CallOptions()));
+        for (auto& call : calls) EXPECT_TRUE(co_await call->write(text("a")));
+        for (int i = 0; i < 2; ++i) {
+          auto answer = co_await calls[static_cast<std::size_t>(i)]->read();
+          EXPECT_TRUE(answer && *answer);
+        }
+        // A waiting call can be cancelled, and one that is not gets the place that is freed.
+        auto waiting = rig.channel->call("/t.T/EchoEach", CallOptions());
+        waiting->cancel();
+        auto status = co_await waiting->finish();
+        EXPECT_EQ(status.code, Code::cancelled);
+        calls[0]->writes_done();
+        status = co_await calls[0]->finish();
+        EXPECT_TRUE(status.ok());
+        auto answer = co_await calls[2]->read();
+        EXPECT_TRUE(answer && *answer);
+      },
+      limits);
 }
 
-int attack(const Bytes& once, int times) {
-  int code = -2;
-  with_rig([&once, times, &code](Rig& rig) -> Awaitable<void> {
-    auto input = preface();
-    for (int i = 0; i < times; ++i) append(input, once);
-    auto got = co_await raw(rig, std::move(input));
-    code = goaway(got);
+TEST(Rpc, CallsAboveTheChannelsLimitFail) {
+  with_rig([](Rig& rig) -> Awaitable<void> {
+    rig.channel_options.calls_max = 2;
+    rig.start();
+    auto first = rig.channel->call("/t.T/EchoEach", CallOptions());
+    auto second = rig.channel->call("/t.T/EchoEach", CallOptions());
+    auto third = rig.channel->call("/t.T/EchoEach", CallOptions());
+    auto status = co_await third->finish();
+    EXPECT_EQ(status.code, Code::resource_exhausted);
+    first.reset();
+    EXPECT_TRUE(co_await rig.channel->unary("/t.T/Echo", text("x"), CallOptions()));
   });
-  return code;
 }
 
-TEST(RpcHostile, FloodsEndWithEnhanceYourCalm) {
-  EXPECT_EQ(attack(frame(6, 0, 0, "12345678"), 3000), 0xb) << "PING";
-  EXPECT_EQ(attack(frame(4, 0, 0, ""), 100), 0xb) << "SETTINGS";
-  EXPECT_EQ(attack(frame(0x55, 0, 0, "?"), 5000), 0xb) << "unknown frames";
-  auto open = frame(1, 4, 1, request("/t.T/EchoEach"));
-  Bytes empty = open;
-  for (int i = 0; i < 2000; ++i) append(empty, frame(0, 0, 1, ""));
-  EXPECT_EQ(attack(empty, 1), 0xb) << "empty DATA";
-  Bytes resets;
-  for (std::uint32_t i = 0; i < 4000; ++i) {
-    append(resets, frame(1, 4, 2 * i + 1, request("/t.T/EchoEach")));
-    append(resets, frame(3, 0, 2 * i + 1, std::string_view("\0\0\0\x8", 4)));
-  }
-  EXPECT_EQ(attack(resets, 1), 0xb) << "rapid reset";
-  auto continued = frame(1, 0, 1, request("/t.T/Echo"));
-  for (int i = 0; i < 50; ++i) append(continued, frame(9, 0, 1, literal("x-a", "b")));
-  EXPECT_EQ(attack(continued, 1), 0xb) << "CONTINUATION";
-  // An indexed field of 4,000 bytes, repeated by one byte each: the HPACK bomb.
-  std::string big = std::string(1, '\x40') + "\x03x-a" + "\x7f\xa1\x1e" + std::string(4000, 'a');
-  EXPECT_EQ(attack(frame(1, 4, 1, request("/t.T/Echo") + big + std::string(1000, '\xbe')), 1), 0xb) << "HPACK";
+/// Ends the call while the caller is still writing.
+Awaitable<Status> leave_early(ServerCall& call) {
+  auto first = co_await call.read();
+  if (!first) co_return to_status(first.error());
+  co_return Status(Code::aborted, "enough");
 }
 
-TEST(RpcHostile, ProtocolErrorsEndTheConnection) {
-  EXPECT_GT(attack(frame(0, 0, 1, "data before headers"), 1), 0);
-  EXPECT_GT(attack(frame(1, 4, 2, request("/t.T/Echo")), 1), 0) << "even stream";
-  EXPECT_GT(attack(frame(1, 4, 1, "\xff\xff\xff\xff\xff\xff"), 1), 0) << "HPACK garbage";
-}
-
-std::string answer(Bytes frames) {
-  std::string got;
-  with_rig([&frames, &got](Rig& rig) -> Awaitable<void> {
-    rig.tasks.spawn(Rig::run_server(rig.server, std::move(rig.far)));
-    auto stream = std::move(rig.near);
-    auto input = concat({preface(), frames, frame(6, 0, 0, "12345678")});
-    (void)co_await stream->write(input);
-    Bytes buffer(65536);
-    (void)co_await async::sleep_until(in(30ms));
-    auto size = co_await stream->read_some(buffer);
-    if (size) got = text_of(ByteView(buffer).first(*size));
-    stream->reset(0);
+TEST(Rpc, ServerEndsACallThatStillWrites) {
+  with_rig([](Rig& rig) -> Awaitable<void> {
+    rig.server.handle("/t.T/LeaveEarly", leave_early);
+    rig.start();
+    auto call = rig.channel->call("/t.T/LeaveEarly", CallOptions());
+    Bytes big(256 * 1024);
+    int written = 0;
+    for (;;) {
+      auto sent = co_await call->write(big);
+      if (!sent) break;
+      ++written;
+      EXPECT_LT(written, 1000);
+      if (written == 1000) break;
+    }
+    auto status = co_await call->finish();
+    EXPECT_EQ(status, Status(Code::aborted, "enough"));
+    EXPECT_TRUE(co_await rig.channel->unary("/t.T/Echo", text("x"), CallOptions()));
   });
-  return got;
 }
 
-TEST(RpcHostile, BadRequestsEndAlone) {
-  EXPECT_EQ(goaway(answer(frame(1, 5, 1, request("/t.T/Echo", /*content_type=*/false)))), -1);
-  EXPECT_EQ(goaway(answer(frame(1, 5, 1, request("/t.T/Echo") + literal("grpc-timeout", "soon")))), -1);
-  EXPECT_EQ(goaway(answer(frame(1, 5, 1, request("/t.T/Echo") + literal("x-a-bin", "!!")))), -1);
-  for (std::string_view body : {std::string_view("\x02\0\0\0\0", 5), std::string_view("\x01\0\0\0\1a", 6),
-                                std::string_view("\0\xff\xff\xff\xff", 5), std::string_view("\0\0\0\0\5ab", 7)})
-    EXPECT_EQ(goaway(answer(concat({frame(1, 4, 1, request("/t.T/Echo")), frame(0, 1, 1, body)}))), -1);
+TEST(Rpc, ShutdownCancelsCallsAtTheirCallers) {
+  with_rig([](Rig& rig) -> Awaitable<void> {
+    Log log;
+    rig.server.handle("/t.T/Wait", [&log](ServerCall& call) { return wait_forever(&log, call); });
+    rig.start();
+    auto call = rig.channel->call("/t.T/Wait", CallOptions());
+    EXPECT_TRUE(co_await call->write(text("a")));
+    for (int i = 0; i < 500 && log.started == 0; ++i) (void)co_await async::sleep_until(in(5ms));
+    co_await rig.server.close();
+    EXPECT_TRUE(log.saw_cancel);
+    auto status = co_await call->finish();
+    EXPECT_TRUE(status.code == Code::cancelled || status.code == Code::unavailable) << name_of(status.code);
+    EXPECT_FALSE(rig.channel->alive());
+  });
+}
+
+TEST(Rpc, InitialMetadataOfACallWithoutMessages) {
+  with_rig([](Rig& rig) -> Awaitable<void> {
+    rig.server.handle("/t.T/Bare", [](ServerCall& call) -> Awaitable<Status> {
+      call.add_initial_metadata("x-initial", "1");
+      call.add_trailing_metadata("x-trailing", "2");
+      co_return Status();
+    });
+    rig.start();
+    auto call = rig.channel->call("/t.T/Bare", CallOptions());
+    call->writes_done();
+    auto status = co_await call->finish();
+    EXPECT_TRUE(status.ok());
+    auto initial = co_await call->initial_metadata();
+    EXPECT_TRUE(initial && initial->find("x-initial") == "1");
+    EXPECT_EQ(call->trailing_metadata().find("x-trailing"), "2");
+  });
+}
+
+TEST(Rpc, CallsThatNobodyReadsHoldNothing) {
+  with_rig([](Rig& rig) -> Awaitable<void> {
+    rig.start();
+    // Together more than kConnectionHeldBytesMax, had they stayed.
+    Bytes big(200 * 1024);
+    for (std::size_t i = 0; i < kConnectionHeldBytesMax / big.size() + 10; ++i) {
+      auto call = rig.channel->call("/t.T/Echo", CallOptions());
+      EXPECT_TRUE(co_await call->write(big));
+      call->writes_done();
+      // Dropped when all of it is here.
+      for (int n = 0; n < 10'000 && call->trailing_metadata().empty(); ++n) (void)co_await async::sleep_until(in(1ms));
+      EXPECT_FALSE(call->trailing_metadata().empty());
+    }
+    auto reply = co_await rig.channel->unary("/t.T/Echo", big, CallOptions());
+    EXPECT_TRUE(reply && *reply == big);
+  });
 }
 
 Awaitable<void> accept_one(async::StreamListener& listener, Server& server) {
@@ -457,7 +416,7 @@ TEST(Rpc, OverTcpAndUnixSockets) {
       SocketAddress address;
       address.ip[0] = std::byte{127};
       address.ip[3] = std::byte{1};
-      auto path = testing::TempDir() + "nmp_rpc_test.sock";
+      auto path = ::testing::TempDir() + "nmp_rpc_test.sock";
       auto listener = local ? async::StreamListener::unix_socket(rig.executor, path)
                             : async::StreamListener::tcp(rig.executor, address);
       EXPECT_TRUE(listener);

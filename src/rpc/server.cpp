@@ -137,7 +137,8 @@ class ServerConnection final : public Connection, public std::enable_shared_from
     }
     auto encoding = h2::Encoding::identity;
     if (const auto* name = h2::find(headers, "grpc-encoding"); name != nullptr && *name != "identity") {
-      if (*name != "gzip") return refuse(id, Status(Code::unimplemented, "grpc-encoding is not supported"));
+      if (*name != "gzip" || !call->method->options.gzip_requests)
+        return refuse(id, Status(Code::unimplemented, "grpc-encoding is not supported"));
       encoding = h2::Encoding::gzip;
     }
     for (const auto& [name, value] : headers)
@@ -257,13 +258,13 @@ class ServerConnection final : public Connection, public std::enable_shared_from
 
   void finish(ServerCallState& call, const Status& status, bool at_once) {
     if (call.gone || call.send_ended) return;
+    // In a block that is header and trailer at once, initial metadata would arrive as trailing.
+    if (!call.initial_metadata.empty()) send_headers(call);
     call.send_ended = true;
     discard(call);
     h2::Headers trailers;
-    if (!call.headers_sent) {
+    if (!call.headers_sent)
       trailers = {{":status", "200"}, {"content-type", "application/grpc"}, {"grpc-accept-encoding", "identity,gzip"}};
-      (void)add_metadata(trailers, call.initial_metadata);
-    }
     add_status(trailers, status);
     (void)add_metadata(trailers, call.trailing_metadata);
     if (!call.headers_sent)

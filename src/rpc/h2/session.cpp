@@ -125,6 +125,11 @@ class Session::Impl {
       nghttp2_session_terminate_session(get(), NGHTTP2_ENHANCE_YOUR_CALM);
       return fail(Errc::flooded);
     }
+    if (pushed_) {
+      failed_ = true;
+      nghttp2_session_terminate_session(get(), NGHTTP2_PROTOCOL_ERROR);
+      return fail(Errc::protocol, "PUSH_PROMISE");
+    }
     auto taken = nghttp2_session_mem_recv(get(), u8(bytes), bytes.size());
     if (taken >= 0) {
       // nghttp2 answers a violation by queueing GOAWAY and taking nothing more.
@@ -312,6 +317,11 @@ class Session::Impl {
       case NGHTTP2_SETTINGS: return (flags & NGHTTP2_FLAG_ACK) == 0 ? count(settings_) : 0;
       case NGHTTP2_PING: return (flags & NGHTTP2_FLAG_ACK) == 0 ? count(pings_) : 0;
       case NGHTTP2_WINDOW_UPDATE: return count(window_updates_);
+      case NGHTTP2_PUSH_PROMISE:
+        // Whoever has a request of ours to push for has seen our SETTINGS_ENABLE_PUSH 0; nghttp2 forgives it until the
+        // acknowledgement. A server never gets one at all (RFC 9113 section 8.4).
+        pushed_ = true;
+        return 0;
       case NGHTTP2_HEADERS:
       case NGHTTP2_GOAWAY:
       case NGHTTP2_CONTINUATION: return 0;
@@ -333,7 +343,7 @@ class Session::Impl {
       return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     if (header_bytes_ > kHeaderListBytesMax || headers_.size() >= kHeaderFieldsMax) {
-      if (!headers_.empty()) {
+      if (oversize_ != frame.hd.stream_id) {
         headers_.clear();
         reset(frame.hd.stream_id, NGHTTP2_ENHANCE_YOUR_CALM);
         oversize_ = frame.hd.stream_id;
@@ -350,8 +360,9 @@ class Session::Impl {
       case NGHTTP2_HEADERS: {
         auto headers = std::exchange(headers_, {});
         if (oversize_ == id) break;
-        bool interim = role_ == Role::client && frame.headers.cat != NGHTTP2_HCAT_HEADERS && !headers.empty() &&
-                       headers.front().first == ":status" && headers.front().second.starts_with('1');
+        // Also after the first interim response, which nghttp2 then calls NGHTTP2_HCAT_HEADERS like trailers.
+        const auto* status = role_ == Role::client ? find(headers, ":status") : nullptr;
+        bool interim = status != nullptr && status->starts_with('1');
         if (interim) break;
         bool trailers = frame.headers.cat == NGHTTP2_HCAT_HEADERS && find(headers, ":status") == nullptr;
         observer_.on_headers(id, std::move(headers), trailers);
@@ -415,6 +426,7 @@ class Session::Impl {
   std::size_t skip_ = 0;  // bytes until the next one
   bool failed_ = false;
   bool flooded_ = false;
+  bool pushed_ = false;
   Instant now_{};
   Bucket resets_{kResetRate}, pings_{kPingRate}, settings_{kSettingsRate}, empty_data_{kEmptyDataRate},
       idle_frames_{kIdleFrameRate}, window_updates_{kWindowUpdateRate};
