@@ -83,6 +83,7 @@ struct Connection::Impl {
   std::optional<Restriction> restriction;
   std::uint64_t withheld = 0;  ///< credit kept back while restricted
   bool was_reset = false;
+  bool retry_wanted = false;
   ngtcp2_tstamp resets_since = 0;
   std::size_t resets = 0;
   std::size_t streams_alive = 0;
@@ -352,8 +353,8 @@ struct Connection::Impl {
       case NGTCP2_ERR_IDLE_CLOSE: return end({Errc::idle_timeout, false, 0, {}}, false, nullptr);
       case NGTCP2_ERR_HANDSHAKE_TIMEOUT: return end({Errc::handshake_timeout, false, 0, {}}, false, nullptr);
       case NGTCP2_ERR_RECV_VERSION_NEGOTIATION: return end({Errc::version, false, 0, {}}, false, nullptr);
-      case NGTCP2_ERR_DROP_CONN:
-      case NGTCP2_ERR_RETRY: return end({Errc::protocol_violation, false, 0, ngtcp2_strerror(code)}, false, nullptr);
+      case NGTCP2_ERR_RETRY: retry_wanted = true; [[fallthrough]];
+      case NGTCP2_ERR_DROP_CONN: return end({Errc::protocol_violation, false, 0, ngtcp2_strerror(code)}, false, nullptr);
       default: break;
     }
     ngtcp2_ccerr error;
@@ -716,6 +717,7 @@ bool Connection::closed() const { return impl_->reason.has_value(); }
 bool Connection::forgettable(Instant now) const {
   return impl_->reason && !impl_->close_packet_due && now >= impl_->linger_until;
 }
+bool Connection::wants_retry() const { return impl_->retry_wanted; }
 const std::optional<CloseReason>& Connection::close_reason() const { return impl_->reason; }
 
 void Connection::close(std::uint64_t code, Instant now) {

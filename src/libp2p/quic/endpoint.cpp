@@ -152,7 +152,7 @@ void Endpoint::on_stranger(const Connection::Path& path, ByteView datagram, Inst
   auto id = ConnectionId{++last_id_};
   auto entry = std::make_unique<Entry>(*this, id);
   bool unvalidated = !incoming.retried;
-  auto made = Connection::accept(common(), *entry, path, std::move(incoming), now);
+  auto made = Connection::accept(common(), *entry, path, incoming, now);
   if (!made) {
     ++stats_.datagrams_dropped;
     return;
@@ -170,6 +170,12 @@ void Endpoint::on_stranger(const Connection::Path& path, ByteView datagram, Inst
   auto& connection = *entry->connection;
   entries_.emplace(id, std::move(entry));
   connection.on_datagram(datagram, path.remote, now);
+  if (connection.wants_retry()) {
+    static_cast<void>(connection.take_events());  // nobody has heard of it
+    collect(*entries_.at(id));
+    entries_.erase(id);
+    return send_retry(path, incoming, now);
+  }
   touch(id);
 }
 
