@@ -1,5 +1,6 @@
 // ExecuteLogic: sealed boxes in, sealed boxes out. A slow reader holds the write below, the write holds the engine's credit,
 // and the credit holds the guest.
+#include "base/async/with_deadline.hpp"
 #include "core/envelope.hpp"
 #include "core/session_token.hpp"
 #include "nmp/v1/nmp.pb.h"
@@ -29,6 +30,15 @@ Bytes to_response(const sandbox::BoxFrame& box) {
 
 }  // namespace
 
+Service::Service(ServiceParts parts)
+    : parts_(std::move(parts)),
+      sessions_(parts_.config.limits.sessions, parts_.config.limits.sessions_per_caller),
+      queue_(parts_.executor,
+             RunQueue::Limits{.places = parts_.config.limits.runs,
+                              .waiting_max = kRunsWaitingMax,
+                              .bytes_max = kRunsWaitingBytesMax}),
+      tasks_(parts_.executor) {}
+
 void Service::register_with(rpc::Server& server) {
   rpc::MethodOptions negotiate_options;
   negotiate_options.message_bytes_max = kIntentRequestBytesMax;
@@ -36,6 +46,7 @@ void Service::register_with(rpc::Server& server) {
   rpc::MethodOptions execute_options;
   execute_options.message_bytes_max = parts_.config.limits.request_bytes;
   execute_options.inspect_bytes_max = kTokenPrefixBytes;
+  execute_options.gzip_requests = false;  // sealed bytes do not shrink, bombs grow
   execute_options.inspect_prefix = [this](const rpc::CallContext& context, ByteView prefix, bool whole) {
     return inspect_token(context, prefix, whole);
   };
@@ -54,57 +65,109 @@ rpc::Inspection Service::inspect_token(const rpc::CallContext& context, ByteView
   return rpc::Verdict::accept;
 }
 
-async::Awaitable<rpc::Status> Service::execute(rpc::ServerCall& call) {
+namespace {
+
+struct RunRequest {
+  std::optional<core::SessionToken> token;
+  std::optional<std::string_view> wrong;  ///< Told only to whoever may use the token.
+  Bytes module_hash;                      ///< Empty unless given.
+  sandbox::JobFrame job;                  ///< But for its session.
+};
+
+/// The message is gone when this returns: a run does not hold its request.
+std::optional<RunRequest> parse_request(Bytes message) {
   nmp::v1::LogicRequest request;
-  {
-    auto message = co_await call.read_only();
-    if (!message) co_return rpc::to_status(message.error());
-    if (!request.ParseFromArray(message->data(), static_cast<int>(message->size())))
-      co_return to_status(refusal("bad_request", "LogicRequest does not parse"));
-  }
+  if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) return std::nullopt;
+  message = Bytes();
+  RunRequest out;
+  if (auto token = core::SessionToken::parse(request.session_token())) out.token = *std::move(token);
+  if (request.aes_nonce() != std::string(core::kAesNonceSize, '\0')) out.wrong = "aes_nonce is not the nonce of box 0";
+  if (request.inputs_size() > 0) out.wrong = "open inputs: this node takes sealed ones only";
+  out.module_hash = to_bytes(request.module_sha256());
+  out.job.run = request.run();
+  out.job.method = core::kExecuteLogicMethod;
+  out.job.pqc_ciphertext = to_bytes(request.pqc_ciphertext());
+  if (!request.wasm_binary().empty()) out.job.module = to_bytes(request.wasm_binary());
+  out.job.inputs = to_bytes(request.sealed());
+  return out;
+}
 
-  auto token = core::SessionToken::parse(request.session_token());
-  if (!token) co_return session_unknown();
-  auto session = sessions_.find(token->hash(), call.context().caller.peer, parts_.clock.now());
+std::size_t size_of(const sandbox::JobFrame& job) { return job.inputs.size() + (job.module ? job.module->size() : 0); }
+
+Instant in(Duration time) { return async::system_clock().now() + time; }
+
+}  // namespace
+
+async::Awaitable<rpc::Status> Service::execute(rpc::ServerCall& call) {
+  auto message = co_await async::with_deadline(in(kUploadTime), call.read_only());
+  if (!message) co_return rpc::to_status(message.error());
+  auto request = parse_request(std::move(*message));
+  if (!request) co_return to_status(refusal("bad_request", "LogicRequest does not parse"));
+  if (!request->token) co_return session_unknown();
+  auto session = sessions_.find(request->token->hash(), call.context().caller.peer, parts_.clock.now());
   if (!session) co_return session_unknown();
-  if (request.aes_nonce() != std::string(core::kAesNonceSize, '\0'))
-    co_return to_status(refusal("bad_request", "aes_nonce is not the nonce of box 0"));
+  if (request->wrong) co_return to_status(refusal("bad_request", std::string(*request->wrong)));
+  if (!request->module_hash.empty() && !equal(request->module_hash, session->module_hash))
+    co_return to_status(refusal("module_mismatch"));
 
-  sandbox::JobFrame job;
-  job.session = session->id;
-  job.run = request.run();
-  job.method = core::kExecuteLogicMethod;
-  job.pqc_ciphertext = to_bytes(request.pqc_ciphertext());
-  if (!request.wasm_binary().empty()) job.module = to_bytes(request.wasm_binary());
-  job.inputs = to_bytes(request.sealed());
-  request.Clear();
-  auto started = co_await parts_.engine.job(std::move(job));
+  auto patience = in(session->expires - parts_.clock.now());
+  auto place = co_await queue_.take(session->agent, size_of(request->job), patience);
+  if (!place) {
+    auto why = place.error().code == Errc::cancelled ? refusal("cancelled") : refusal("busy");
+    parts_.observer.refused(call.context().caller.peer, "ExecuteLogic", why);
+    co_return to_status(why);
+  }
+  request->job.session = session->id;
+  auto started = co_await parts_.engine.job(std::move(request->job));
+  place->request_sent();
   if (!started) {
     auto why = refusal_of(started.error());
     parts_.observer.refused(call.context().caller.peer, "ExecuteLogic", why);
     co_return why.reason->reason == "run_reused" ? session_unknown() : to_status(why);
   }
-  auto run = std::move(*started);
+  auto wall_time = std::min<std::chrono::milliseconds>(session->limits.wall_time(), std::chrono::hours(24 * 365));
+  bool over = false;
+  auto status = co_await async::with_deadline(in(wall_time + parts_.run_overhead), deliver(call, *session, **started, over));
+  if (!over) tasks_.spawn(abandon(std::move(*session), std::move(*started), std::move(*place)));
+  co_return status ? std::move(*status) : to_status(refusal_of(status.error()));
+}
+
+async::Awaitable<Result<rpc::Status>> Service::deliver(rpc::ServerCall& call,
+                                                       const Session& session,
+                                                       sandbox::EngineRun& run,
+                                                       bool& over) {
   for (;;) {
-    auto event = co_await run->next();
-    if (!event) co_return to_status(refusal_of(event.error()));
-    if (std::holds_alternative<sandbox::OpenedFrame>(*event)) {
-      sessions_.opened(session->id);
-    } else if (const auto* refused = std::get_if<sandbox::RefusedFrame>(&*event)) {
+    NMP_CO_TRY(auto event, co_await run.next());
+    if (std::holds_alternative<sandbox::OpenedFrame>(event)) {
+      sessions_.opened(session.id);
+    } else if (const auto* refused = std::get_if<sandbox::RefusedFrame>(&event)) {
+      over = true;
+      if (refused->reason == "envelope" && sessions_.open_failed(session.id)) parts_.engine.drop(session.id);
       // A used-up run number is a session that this call may not use: of many at once exactly one wins.
-      bool envelope = refused->reason == "envelope";
-      if (envelope && sessions_.open_failed(session->id)) parts_.engine.drop(session->id);
       auto why = refused->reason == "run_reused" ? refusal("session_unknown") : refusal(refused->reason, refused->message);
       parts_.observer.refused(call.context().caller.peer, "ExecuteLogic", why);
       co_return to_status(why);
-    } else if (const auto* box = std::get_if<sandbox::BoxFrame>(&*event)) {
-      NMP_ASSERT(!box->sealed.empty());
+    } else if (const auto* box = std::get_if<sandbox::BoxFrame>(&event)) {
       auto response = to_response(*box);
       auto written = co_await call.write(std::move(response));
       if (!written) co_return rpc::to_status(written.error());
-    } else if (const auto* ended = std::get_if<sandbox::EndedFrame>(&*event)) {
-      parts_.observer.run_ended(*session, ended->reason, ended->used);
+    } else if (const auto* ended = std::get_if<sandbox::EndedFrame>(&event)) {
+      over = true;
+      parts_.observer.run_ended(session, ended->reason, ended->used);
       co_return rpc::Status();
+    }
+  }
+}
+
+async::Awaitable<void> Service::abandon(Session session, sandbox::EngineRunPtr run, RunQueue::Place /*place*/) {
+  run->cancel();
+  for (;;) {
+    auto event = co_await run->next();
+    if (!event || std::holds_alternative<sandbox::RefusedFrame>(*event)) co_return;
+    if (std::holds_alternative<sandbox::OpenedFrame>(*event)) sessions_.opened(session.id);
+    if (const auto* ended = std::get_if<sandbox::EndedFrame>(&*event)) {
+      parts_.observer.run_ended(session, ended->reason, ended->used);
+      co_return;
     }
   }
 }

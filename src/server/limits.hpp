@@ -23,8 +23,17 @@ inline constexpr std::size_t kIntentRequestBytesMax = 32 * 1024;
 inline constexpr std::size_t kLogicRequestBytesMax = 64 * 1024 * 1024;
 /// A LogicRequest shows its session token within this many bytes, or gets no window.
 inline constexpr std::size_t kTokenPrefixBytes = 4 * 1024;
-/// Bytes of sealed boxes that may wait between the engine and a slow reader.
-inline constexpr std::size_t kBoxesInFlightBytes = 256 * 1024;
+/// Requests that wait for a run to end (half of them of one caller): a whole fan-out of small ones on one connection.
+inline constexpr std::size_t kRunsWaitingMax = 2048;
+/// Their bytes, and those of requests on their way to the engine; half of them of one caller: two of the largest size.
+inline constexpr std::size_t kRunsWaitingBytesMax = 4 * kLogicRequestBytesMax;
+/// A LogicRequest arrives within this time: its token lives no longer.
+inline constexpr std::chrono::seconds kUploadTime = kSessionLife;
+/// What a run may take beyond its wall time: compiling, committing to datasets, and handing on what it has left. Then a
+/// reader that takes nothing has lost it.
+inline constexpr std::chrono::minutes kRunOverhead{5};
+/// Connections of the plain listener at a time, about 150 KiB each; what comes above is closed at once.
+inline constexpr std::size_t kTcpConnectionsMax = 256;
 
 /// How long a manifest is valid, and how often it is made anew (security rules: life <= 24 h).
 inline constexpr std::chrono::hours kManifestLife{12};

@@ -32,15 +32,14 @@ async::Awaitable<rpc::Status> Service::negotiate(rpc::ServerCall& call) {
 
 async::Awaitable<std::expected<Bytes, Refusal>> Service::decide(Bytes request_bytes, std::optional<libp2p::PeerId> caller) {
   nmp::v1::IntentRequest request;
-  if (!request.ParseFromArray(request_bytes.data(), static_cast<int>(request_bytes.size())))
-    co_return refuse("bad_request", "IntentRequest does not parse");
+  if (!request.ParseFromArray(request_bytes.data(), static_cast<int>(request_bytes.size()))) co_return refuse("intent_refused");
 
   // Size, encoding and schema; then time, addressee, caller, signature.
   auto received = core::parse_intent(bytes_of(request.proof_of_intent()));
-  if (!received) co_return refuse(received.error());
+  if (!received) co_return refuse("intent_refused");
   const auto& intent = received->intent;
   auto now = parts_.store.now(parts_.clock.unix_now());
-  if (!now) co_return refuse(now.error());
+  if (!now) co_return refuse(core::refusal_to_tell(*received, now.error()));
   core::IntentExpectations expected{.me = parts_.me};
   expected.caller = caller;
   expected.now = *now;
@@ -76,10 +75,10 @@ async::Awaitable<std::expected<Bytes, Refusal>> Service::decide(Bytes request_by
   if (auto added = sessions_.add(session, parts_.clock.now()); !added)
     co_return refuse("too_many_sessions", added.error().context);
 
-  // Dearest last: the engine's key pairs.
+  // Dearest last: the engine's key pairs. It makes them even if the caller is gone by then.
   auto keys = co_await parts_.engine.open(session.id, received->cose);
   if (!keys) {
-    sessions_.erase(session.id);
+    drop(session.id);
     co_return refuse(keys.error());
   }
   core::Answer answer;
@@ -92,8 +91,7 @@ async::Awaitable<std::expected<Bytes, Refusal>> Service::decide(Bytes request_by
   answer.manifest_hash = parts_.manifest_hash();
   auto signed_answer = core::sign_answer(answer, parts_.identity);
   if (!signed_answer) {
-    sessions_.erase(session.id);
-    parts_.engine.drop(session.id);
+    drop(session.id);
     co_return refuse(signed_answer.error());
   }
   sandbox::BindFrame bind;
@@ -103,7 +101,7 @@ async::Awaitable<std::expected<Bytes, Refusal>> Service::decide(Bytes request_by
   bind.datasets = capability->datasets;
   bind.runs = capability->runs_per_session;
   if (auto bound = co_await parts_.engine.bind(std::move(bind)); !bound) {
-    sessions_.erase(session.id);
+    drop(session.id);
     co_return refuse(bound.error());
   }
   if (caller) parts_.trust(*caller);
@@ -116,6 +114,11 @@ async::Awaitable<std::expected<Bytes, Refusal>> Service::decide(Bytes request_by
   response.set_answer(signed_answer->data(), signed_answer->size());
   response.set_module_cached(keys->module_cached);
   co_return to_bytes(response.SerializeAsString());
+}
+
+void Service::drop(const SessionId& id) {
+  sessions_.erase(id);
+  parts_.engine.drop(id);
 }
 
 void Service::sweep() {

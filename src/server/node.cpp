@@ -100,7 +100,8 @@ class Node::Impl {
       engine_client = std::make_unique<sandbox::EngineClient>(executor, std::move(ours));
       tasks.spawn(engine->serve(std::move(theirs)));
 
-      ServiceParts parts{.config = options.config,
+      ServiceParts parts{.executor = executor,
+                         .config = options.config,
                          .me = host->id(),
                          .identity = options.identity.ed25519(),
                          .store = *store,
@@ -165,6 +166,11 @@ class Node::Impl {
         if (!slept) co_return;
         continue;
       }
+      if (tcp_connections >= kTcpConnectionsMax) {
+        accepted->stream->reset(0);
+        continue;
+      }
+      ++tcp_connections;
       tasks.spawn(serve_tcp(std::move(accepted->stream), std::move(accepted->address)));
     }
   }
@@ -172,6 +178,7 @@ class Node::Impl {
   async::Awaitable<void> serve_tcp(async::ByteStreamPtr stream, std::string address) {
     rpc::Caller caller(std::move(address));
     co_await rpc_server->serve(std::move(stream), std::move(caller));
+    --tcp_connections;
   }
 
   /// Joins and provides; tries again while it fails, since a mesh may come up after its nodes.
@@ -234,6 +241,7 @@ class Node::Impl {
   std::unique_ptr<libp2p::Dht> dht;
   std::unique_ptr<async::StreamListener> tcp;
   std::optional<std::string> tcp_address;
+  std::size_t tcp_connections = 0;
   bool joined_once = false;
   async::Event changed{executor};
   async::TaskGroup tasks;
@@ -279,6 +287,7 @@ async::Awaitable<void> Node::close() {
   auto& impl = *impl_;
   if (impl.tcp) impl.tcp->close();
   if (impl.rpc_server) co_await impl.rpc_server->close();
+  if (impl.service) co_await impl.service->close();
   if (impl.dht) co_await impl.dht->close();
   if (impl.engine_client) co_await impl.engine_client->close();
   co_await impl.tasks.close();

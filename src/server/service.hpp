@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 
+#include "base/async/task_group.hpp"
 #include "base/random.hpp"
 #include "base/time.hpp"
 #include "core/manifest.hpp"
@@ -11,6 +12,7 @@
 #include "sandbox/engine.hpp"
 #include "server/config.hpp"
 #include "server/refusal.hpp"
+#include "server/run_queue.hpp"
 #include "server/sessions.hpp"
 #include "store/store.hpp"
 
@@ -27,6 +29,7 @@ class ServiceObserver {
 
 /// What the service works with; all of it outlives the service.
 struct ServiceParts {
+  async::Executor executor;
   const Config& config;
   libp2p::PeerId me;
   const crypto::Ed25519KeyPair& identity;
@@ -39,13 +42,15 @@ struct ServiceParts {
   std::function<crypto::Digest()> manifest_hash;
   /// Told of the first accepted intent of a connection's peer.
   std::function<void(const libp2p::PeerId&)> trust;
+  Duration run_overhead = kRunOverhead;
 };
 
 /// nmp.v1.NeuralMesh as a data node serves it: order of steps and policy. Network thread only.
 class Service {
  public:
-  explicit Service(ServiceParts parts)
-      : parts_(std::move(parts)), sessions_(parts_.config.limits.sessions, parts_.config.limits.sessions_per_caller) {}
+  explicit Service(ServiceParts parts);
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
 
   /// Registers every method; those that are not available answer UNIMPLEMENTED.
   void register_with(rpc::Server& server);
@@ -53,16 +58,28 @@ class Service {
   /// Drops expired sessions, in the engine too. To be called now and then.
   void sweep();
   [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
+  [[nodiscard]] const RunQueue& queue() const { return queue_; }
+
+  /// Gives up on runs that nobody reads. After the rpc server's close(), before the engine client's, and before destruction.
+  async::Awaitable<void> close() { return tasks_.close(); }
 
  private:
   async::Awaitable<rpc::Status> negotiate(rpc::ServerCall& call);
   async::Awaitable<std::expected<Bytes, Refusal>> decide(Bytes request, std::optional<libp2p::PeerId> caller);
+  /// Forgets a session, in the engine too.
+  void drop(const SessionId& id);
   async::Awaitable<rpc::Status> execute(rpc::ServerCall& call);
+  /// The run's events to its caller, to the end. References outlive the call.
+  async::Awaitable<Result<rpc::Status>> deliver(rpc::ServerCall& call, const Session& session, sandbox::EngineRun& run, bool& over);
+  /// A run whose caller is gone keeps its place until the engine has ended it.
+  async::Awaitable<void> abandon(Session session, sandbox::EngineRunPtr run, RunQueue::Place place);
   /// Before a LogicRequest gets its window: whether its first bytes hold a token that this caller may use now.
   [[nodiscard]] rpc::Inspection inspect_token(const rpc::CallContext& context, ByteView prefix, bool whole) const;
 
   ServiceParts parts_;
   SessionTable sessions_;
+  RunQueue queue_;
+  async::TaskGroup tasks_;
 };
 
 }  // namespace nmp::server

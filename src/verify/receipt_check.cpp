@@ -204,10 +204,11 @@ Report check_own_receipt(ByteView proof, const RunKnowledge& run) {
                  "It ran under the limits agreed.", "It ran under other limits.");
   const bool fields = receipt.op == intent.op && receipt.capability == intent.capability &&
                       receipt.agent == intent.agent && receipt.run == run.run && receipt.envelope == run.envelope &&
-                      receipt.via == intent.via && receipt.grant_id.has_value() == intent.grant_hash.has_value();
+                      receipt.via == intent.via && receipt.grant_id.has_value() == intent.grant_hash.has_value() &&
+                      receipt.enclave_evidence == run.enclave_evidence;
   checks.compare("fields", fields, Errc::field_mismatch,
                  "Operation, capability, agent, run and envelope are those agreed.",
-                 "Operation, capability, agent, run, grant, via or envelope differ from what was agreed.");
+                 "Operation, capability, agent, run, grant, via, envelope or enclave differ from what was agreed.");
   const auto skew = core::kClockSkewMax.count();
   if (receipt.started + skew < run.sent || receipt.finished > run.received + skew) {
     checks.skip("times", "The node's clock and this one's disagree.");

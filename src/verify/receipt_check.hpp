@@ -79,6 +79,7 @@ struct RunKnowledge {
   const std::vector<crypto::Digest>* event_hashes = nullptr;  ///< H(event) in order of arrival.
   core::Openings openings;
   std::string_view envelope = core::kSuite1Envelope;
+  std::optional<crypto::Digest> enclave_evidence;  ///< The answer's.
   UnixSeconds sent = 0;      ///< Wall time of the dispatch
   UnixSeconds received = 0;  ///< and of the final box; the receipt's times lie between, give or take the clock skew.
 };
