@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/async/main_loop.hpp"
+#include "base/async/pool.hpp"
 #include "base/async/task_group.hpp"
 #include "base/encoding.hpp"
 #include "cli/mesh_support.hpp"
@@ -188,24 +189,6 @@ async::Awaitable<Result<int>> describe(client::Agent& agent,
 // --- run
 // ---------------------------------------------------------------------------------------------------------------------
 
-class RunPrinter final : public client::RunObserver {
- public:
-  explicit RunPrinter(Output& output) : output_(output) {}
-  void step(const libp2p::PeerId& node, std::string_view what) override {
-    output_.progress(fmt::format("{}  {}", node.to_text().substr(0, 20), what));
-  }
-  void event(const libp2p::PeerId& node, std::uint64_t sequence, ByteView data) override {
-    if (output_.json()) {
-      output_.object({{"event", "push"}, {"peer_id", node.to_text()}, {"seq", sequence}, {"data", json_bytes(data)}});
-      return;
-    }
-    output_.line(output_.dim("event ") + escape_text(text_of(data), 4096));
-  }
-
- private:
-  Output& output_;
-};
-
 void show_outcome(const client::RunOutcome& outcome, Output& output) {
   json line{
       {"event", "result"},
@@ -243,6 +226,41 @@ void show_outcome(const client::RunOutcome& outcome, Output& output) {
              stderr);
 }
 
+/// Prints on a thread of its own: a reader of stdout that takes its time holds the guest, not the network.
+class RunPrinter final : public client::RunObserver {
+ public:
+  explicit RunPrinter(Output& output) : output_(output) {}
+  RunPrinter(const RunPrinter&) = delete;
+  RunPrinter& operator=(const RunPrinter&) = delete;
+  ~RunPrinter() override { pool_.stop(); }
+
+  void step(const libp2p::PeerId& node, std::string_view what) override {
+    output_.progress(fmt::format("{}  {}", node.to_text().substr(0, 20), what));
+  }
+  async::Awaitable<void> event(const libp2p::PeerId& node, std::uint64_t sequence, ByteView data) override {
+    auto print = [this, &node, sequence, data] {
+      if (output_.json()) {
+        output_.object({{"event", "push"}, {"peer_id", node.to_text()}, {"seq", sequence}, {"data", json_bytes(data)}});
+      } else {
+        output_.line(output_.dim("event ") + escape_text(text_of(data), 4096));
+      }
+      return 0;
+    };
+    co_await pool_.run(std::move(print));
+  }
+  async::Awaitable<void> outcome(const client::RunOutcome& outcome) {
+    auto print = [this, &outcome] {
+      show_outcome(outcome, output_);
+      return 0;
+    };
+    co_await pool_.run(std::move(print));
+  }
+
+ private:
+  Output& output_;
+  async::Pool pool_{1};
+};
+
 /// Of the nodes that were asked, how it went; the command's exit code follows.
 struct Tally {
   int answered = 0;
@@ -275,7 +293,7 @@ async::Awaitable<void> run_on(client::Agent& agent,
     }
     co_return;
   }
-  show_outcome(*outcome, output);
+  co_await printer.outcome(*outcome);
   if (outcome->reason.empty()) {
     ++tally.answered;
   } else {

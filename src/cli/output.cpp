@@ -48,6 +48,11 @@ Output::Output(Options options)
 Output::~Output() { clear_progress(); }
 
 void Output::object(const nlohmann::json& value) {
+  const std::lock_guard lock(mutex_);
+  write_object(value);
+}
+
+void Output::write_object(const nlohmann::json& value) {
   if (!options_.json) return;
   auto text = value.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
   text += '\n';
@@ -56,6 +61,11 @@ void Output::object(const nlohmann::json& value) {
 }
 
 void Output::line(std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  write_line(text);
+}
+
+void Output::write_line(std::string_view text) {
   if (options_.json) return;
   clear_progress();
   fmt::print(options_.out, "{}\n", text);
@@ -64,6 +74,7 @@ void Output::line(std::string_view text) {
 
 void Output::bytes(ByteView bytes) {
   if (options_.json) return;
+  const std::lock_guard lock(mutex_);
   clear_progress();
   if (!terminal_) {
     std::fwrite(bytes.data(), 1, bytes.size(), options_.out);
@@ -80,7 +91,7 @@ void Output::bytes(ByteView bytes) {
 
 void Output::table(const std::vector<std::vector<std::string>>& rows) {
   if (options_.json) return;
-  clear_progress();
+  const std::lock_guard lock(mutex_);
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
@@ -92,12 +103,14 @@ void Output::table(const std::vector<std::vector<std::string>>& rows) {
       text += row[i];
       if (i + 1 < row.size()) text.append(widths[i] - width_of(row[i]) + 2, ' ');
     }
-    line(&row == rows.data() ? bold(text) : text);
+    write_line(&row == rows.data() ? bold(text) : text);
   }
 }
 
 void Output::progress(std::string_view text) {
   if (!progress_terminal_) return;
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock) return;
   clear_progress();
   fmt::print(options_.err, "{}", text);
   std::fflush(options_.err);
@@ -112,8 +125,9 @@ void Output::clear_progress() {
 }
 
 int Output::failure(int code, std::string_view reason, std::string_view message) {
+  const std::lock_guard lock(mutex_);
   clear_progress();
-  object({{"event", "error"}, {"reason", reason}, {"message", message}});
+  write_object({{"event", "error"}, {"reason", reason}, {"message", message}});
   fmt::print(options_.err, "nmp: {}\n", message);
   std::fflush(options_.err);
   return code;

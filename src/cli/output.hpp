@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,7 @@ enum Exit : int {
 
 /// What a command says: with --json one JSON object a line on stdout, else words for people. Progress and complaints go
 /// to stderr either way. Colour only on a terminal and without NO_COLOR (no-color.org).
+/// Any thread may call. A call waits for one that a slow reader of stdout holds up; progress() is then left out.
 class Output {
  public:
   struct Options {
@@ -65,7 +67,10 @@ class Output {
  private:
   [[nodiscard]] std::string styled(std::string_view code, std::string_view text) const;
   void clear_progress();
+  void write_object(const nlohmann::json& value);
+  void write_line(std::string_view text);
 
+  std::mutex mutex_;
   Options options_;
   bool terminal_ = false;
   bool colour_ = false;
