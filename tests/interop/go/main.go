@@ -9,7 +9,8 @@
 //	peer --tcp HOST:PORT --do h2                the HTTP/2 request of `--do h2`, on plain TCP
 //
 // WHAT: ping, identify, echo, h2 (one HTTP/2 request for --path inside a stream of --protocol) and
-// refuse-wrong-peer (the same address under another peer id must not connect).
+// refuse-wrong-peer (the same address under another peer id must not connect); for bench/run also ping-kept
+// (pings on one stream) and discard (--bytes in bulk), both with --peer-pid.
 // --keylog FILE appends TLS secrets in the NSS key log format.
 package main
 
@@ -119,6 +120,7 @@ func serve(h host.Host, grpcProtocol protocol.ID) {
 	h.SetStreamHandler(grpcProtocol, func(s network.Stream) {
 		(&http2.Server{}).ServeConn(streamConn{s}, &http2.ServeConnOpts{Handler: http.HandlerFunc(httpHandler)})
 	})
+	h.SetStreamHandler(discardProtocol, serveDiscard)
 	addrs := []string{}
 	for _, a := range h.Addrs() {
 		addrs = append(addrs, fmt.Sprintf("%s/p2p/%s", a, h.ID()))
@@ -310,6 +312,7 @@ func run() (string, result, error) {
 	size := flag.Int("bytes", 1<<20, "random bytes to echo")
 	text := flag.String("text", "", "text to echo instead")
 	keylog := flag.String("keylog", "", "NSS key log file to append to")
+	peerPid := flag.Int("peer-pid", 0, "process whose CPU time counts in ping-kept and discard")
 	timeout := flag.Duration("timeout", 20*time.Second, "for the whole of --do")
 	flag.Parse()
 
@@ -375,6 +378,10 @@ func run() (string, result, error) {
 			rand.Read(payload)
 		}
 		r, err = doEcho(ctx, h, target.ID, payload)
+	case "ping-kept":
+		r, err = doPingKept(ctx, h, target.ID, *count, *peerPid)
+	case "discard":
+		r, err = doDiscard(ctx, h, target.ID, *size, *peerPid)
 	case "h2":
 		var s network.Stream
 		if s, err = h.NewStream(ctx, target.ID, protocol.ID(*grpcProtocol)); err == nil {

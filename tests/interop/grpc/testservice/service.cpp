@@ -28,6 +28,10 @@ void echo_metadata(ServerCall& call) {
   }
 }
 
+/// What a caller may ask for. Above what the cases use, below what a stranger's request should cost.
+constexpr int kResponseBytesMax = 16 << 20;
+bool size_ok(int size) { return size >= 0 && size <= kResponseBytesMax; }
+
 template <class Request>
 std::optional<Status> wanted(const Request& request) {
   if (!request.has_response_status()) return std::nullopt;
@@ -51,7 +55,10 @@ Awaitable<Status> unary_call(ServerCall& call) {
   auto request = parse<gt::SimpleRequest>(*message);
   if (!request) co_return rpc::to_status(request.error());
   echo_metadata(call);
+  if (auto reason = call.context().metadata.find("x-nmp-test-reason"))
+    co_return Status::because(Code::failed_precondition, std::string(*reason), "with \xc3\xa9 details");
   if (auto status = wanted(*request)) co_return *std::move(status);
+  if (!size_ok(request->response_size())) co_return Status(Code::invalid_argument, "response_size");
   gt::SimpleResponse response;
   response.mutable_payload()->mutable_body()->assign(static_cast<std::size_t>(request->response_size()), '\0');
   call.compress(request->response_compressed().value());
@@ -67,6 +74,7 @@ Awaitable<Status> respond_all(ServerCall& call, gt::StreamingOutputCallRequest r
       auto slept = co_await async::sleep_until(at);
       if (!slept) co_return Status(Code::cancelled, "cancelled");
     }
+    if (!size_ok(parameters.size())) co_return Status(Code::invalid_argument, "size");
     gt::StreamingOutputCallResponse response;
     response.mutable_payload()->mutable_body()->assign(static_cast<std::size_t>(parameters.size()), '\0');
     auto bytes = to_bytes(response.SerializeAsString());
