@@ -11,6 +11,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # libstdc++ 12 calls its own deprecated get_temporary_buffer inside std::stable_sort.
   target_compile_options(nmp_compiler INTERFACE -Wno-deprecated-declarations)
 endif()
+# Debug information, too, is the same wherever the tree lies.
+target_compile_options(nmp_compiler INTERFACE -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
 if(NMP_SANITIZE)
   target_compile_options(nmp_compiler INTERFACE -fsanitize=${NMP_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(nmp_compiler INTERFACE -fsanitize=${NMP_SANITIZE})
