@@ -119,6 +119,31 @@ Awaitable<bool> use_pool(Pool& pool) {
   co_return here != there && here == std::this_thread::get_id();
 }
 
+Awaitable<Result<int>> slow_answer(Pool& pool) {
+  auto work = [] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    return 7;
+  };
+  co_return co_await pool.run(std::move(work));
+}
+
+/// Cancellation must not reach into what another thread is running.
+TEST(Pool, CancellingTheCallerLeavesTheWorkAlone) {
+  boost::asio::io_context context(1);
+  Pool pool(2);
+  auto run = [](Pool& threads) -> Awaitable<bool> {
+    int answered = 0;
+    for (int i = 0; i < 200; ++i) {
+      auto now = system_clock().now();
+      auto result = co_await with_deadline(now + std::chrono::microseconds(20 * i), slow_answer(threads));
+      answered += result && *result == 7 ? 1 : 0;
+    }
+    co_return answered == 200;
+  };
+  EXPECT_TRUE(run_until_done(context, run(pool)));
+  pool.stop();
+}
+
 TEST(Pool, RunsElsewhereAndResumesHere) {
   boost::asio::io_context context(1);
   Pool pool(2);
