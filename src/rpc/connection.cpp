@@ -155,9 +155,9 @@ void Connection::account(CallStream& call) {
   call.held = size;
 }
 
-void Connection::credit(CallStream& call, std::size_t size) {
-  if (size == 0) return;
-  if (defer_connection_credit_) session_->consume_connection(size);
+void Connection::credit(CallStream& call, std::size_t size, std::size_t of_connection) {
+  if (size == 0 && of_connection == 0) return;
+  if (defer_connection_credit_) session_->consume_connection(of_connection);
   if (!call.gone) session_->consume(call.id, size);
   flush();
 }
@@ -169,7 +169,7 @@ void Connection::discard(CallStream& call) {
   call.raw_taken = 0;
   call.reader.reset();
   account(call);
-  credit(call, size);
+  credit(call, size, size + std::exchange(call.owed, 0));
 }
 
 Result<bool> Connection::pump(CallStream& call, std::size_t stop_at, bool give_credit) {
@@ -181,9 +181,13 @@ Result<bool> Connection::pump(CallStream& call, std::size_t stop_at, bool give_c
     call.raw.clear();
     call.raw_taken = 0;
   }
-  if (give_credit) credit(call, *fed);
+  const bool whole = call.reader->whole();
+  if (give_credit) {
+    if (defer_connection_credit_) call.owed += *fed;
+    credit(call, *fed, whole ? std::exchange(call.owed, 0) : 0);
+  }
   account(call);
-  return call.reader->whole();
+  return whole;
 }
 
 void Connection::on_data(h2::StreamId id, ByteView bytes) {

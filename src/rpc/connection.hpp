@@ -37,6 +37,7 @@ struct CallStream {
   std::size_t raw_taken = 0;
   std::unique_ptr<h2::MessageReader> reader;
   std::size_t held = 0;      ///< this call's part of Connection::held_
+  std::size_t owed = 0;      ///< of the connection's window, while its credit is deferred
   std::size_t received = 0;  ///< bytes in all
   bool window_open = false;  ///< set_window was called
   bool may_open = false;     ///< ... or may be
@@ -86,7 +87,7 @@ class Connection : public h2::SessionObserver {
   std::set<std::pair<Instant, h2::StreamId>> deadlines_;
   bool ended_ = false;
   bool stopping_ = false;
-  bool defer_connection_credit_ = false;  ///< the connection's window is credited as calls read
+  bool defer_connection_credit_ = false;  ///< the connection's window is credited as calls have whole messages
 
   void flush() { wake_writer_.notify_all(); }
   void watch(Instant deadline, h2::StreamId id);
@@ -94,7 +95,8 @@ class Connection : public h2::SessionObserver {
   void discard(CallStream& call);
   /// Moves received bytes into the reader. Returns whether a whole message is there.
   Result<bool> pump(CallStream& call, std::size_t stop_at, bool credit);
-  void credit(CallStream& call, std::size_t size);
+  /// Lets the peer send `size` bytes more of the call; of the connection's window, `of_connection`, if that is deferred.
+  void credit(CallStream& call, std::size_t size, std::size_t of_connection);
 
  protected:
   virtual void on_deadline(h2::StreamId id) = 0;

@@ -87,7 +87,7 @@ class ServerConnection final : public Connection, public std::enable_shared_from
     // What has arrived and is not read counts as the calls' from here on.
     for (auto& [id, stream] : streams_) {
       auto& call = static_cast<ServerCallState&>(*stream);
-      session_->consume_connection(call.unread().size() + call.inspected);
+      session_->consume_connection(call.unread().size() + call.inspected + std::exchange(call.owed, 0));
     }
     flush();
   }
@@ -237,14 +237,16 @@ class ServerConnection final : public Connection, public std::enable_shared_from
         reject(call, Status(Code::invalid_argument, "the first bytes of the message do not say enough"));
       return;
     }
-    credit(*call, std::exchange(call->inspected, 0));
+    credit(*call, call->inspected, call->inspected);
+    call->inspected = 0;
     start(call);
   }
 
   void reject(const ServerCallPtr& call, const Status& status) {
     call->accepted = true;
     call->result = status;
-    credit(*call, std::exchange(call->inspected, 0));
+    credit(*call, call->inspected, call->inspected);
+    call->inspected = 0;
     discard(*call);
     finish(*call, status, /*at_once=*/false);
   }
