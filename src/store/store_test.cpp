@@ -6,6 +6,7 @@
 #include <thread>
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -155,6 +156,28 @@ TEST_F(StoreTest, RunRecordsAreFoundAndListed) {
   const auto recent = *store->recent_runs(2);
   ASSERT_EQ(recent.size(), 2U);
   EXPECT_EQ(recent[0].receipt_id, nonce_of(4));
+}
+
+TEST_F(StoreTest, TheOldestRunRecordsGoAboveTheCeiling) {
+  auto store = *Store::open(path());
+  const auto record = [&](std::uint64_t i) {
+    return RunRecord{.receipt_id = nonce_of(i),
+                     .intent_hash = nonce_of(9),
+                     .node = agent(),
+                     .capability = "log-scan",
+                     .time = kNow,
+                     .proof = to_bytes("proof")};
+  };
+  for (std::uint64_t i = 0; i < 3; ++i) ASSERT_TRUE(store->add_run(record(i)));
+  // As if the last of them had come a whole ceiling later.
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open(path().c_str(), &raw), SQLITE_OK);
+  const auto move = "UPDATE run SET rowid = rowid + " + std::to_string(kRunRecordsMax) + " WHERE rowid = 3";
+  EXPECT_EQ(sqlite3_exec(raw, move.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(raw);
+  ASSERT_TRUE(store->add_run(record(3)));
+  for (std::uint64_t i = 0; i < 2; ++i) EXPECT_EQ(store->find_run(nonce_of(i)).error().code, nmp::Errc::not_found);
+  for (std::uint64_t i = 2; i < 4; ++i) EXPECT_TRUE(store->find_run(nonce_of(i))) << i;
 }
 
 TEST_F(StoreTest, ManifestsNeverGoBack) {
