@@ -15,6 +15,7 @@ endif()
 target_compile_options(nmp_compiler INTERFACE -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
 if(NMP_SANITIZE)
   target_compile_options(nmp_compiler INTERFACE -fsanitize=${NMP_SANITIZE} -fno-sanitize-recover=all)
+  target_compile_definitions(nmp_compiler INTERFACE NMP_SANITIZED)  # tests scale down: the program is ten times slower
   target_link_options(nmp_compiler INTERFACE -fsanitize=${NMP_SANITIZE})
 endif()
 if(NMP_FUZZERS)

@@ -41,6 +41,8 @@ class SecretBytes {
 };
 
 /// Erases plaintext that has done its work.
-inline void erase(std::span<std::byte> bytes) { explicit_bzero(bytes.data(), bytes.size()); }
+inline void erase(std::span<std::byte> bytes) {
+  if (!bytes.empty()) explicit_bzero(bytes.data(), bytes.size());  // no null pointer, not even for nothing
+}
 
 }  // namespace nmp

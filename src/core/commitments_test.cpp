@@ -24,7 +24,7 @@ DatasetKey sample_key() {
 TEST(DatasetCommitment, MatchesThePythonVectors) {
   auto v = vectors("core_formulas.txt");
   const auto key = sample_key();
-  for (const std::size_t size : {0, 1, 1023, 1024, 1025, 2048, 3072, 5000, 7169, 100000}) {
+  for (const std::size_t size : {0UZ, 1UZ, 1023UZ, 1024UZ, 1025UZ, 2048UZ, 3072UZ, 5000UZ, 7169UZ, 100000UZ}) {
     const auto data = pattern(size);
     for (const std::size_t step : {std::size_t{1}, std::size_t{700}, std::size_t{1024}, std::size_t{4097}, size + 1}) {
       FileTree tree(key, "dir/file.csv");
@@ -33,7 +33,7 @@ TEST(DatasetCommitment, MatchesThePythonVectors) {
       EXPECT_TRUE(equal(tree.finish(), v["file." + std::to_string(size)])) << size << " by " << step;
     }
   }
-  for (const std::size_t count : {0, 1, 2, 3, 5, 8, 13}) {
+  for (const std::size_t count : {0UZ, 1UZ, 2UZ, 3UZ, 5UZ, 8UZ, 13UZ}) {
     std::vector<FileRoot> files;
     for (std::size_t i = count; i-- > 0;) {
       FileTree tree(key, "f" + std::to_string(i));

@@ -206,7 +206,7 @@ TEST(Manifest, Refuses) {
 TEST(Manifest, RecordKeyNamesTheSigner) {
   auto manifest = sample_manifest();
   std::vector<Bytes> values;
-  for (const std::uint64_t seq : {3, 9, 9, 4}) {
+  for (const std::uint64_t seq : {3U, 9U, 9U, 4U}) {
     manifest.seq = seq;
     values.push_back(*sign_manifest(manifest, node_key()));
   }

@@ -411,12 +411,6 @@ TEST_F(RunnerTest, RunsGoOnWhileACompileTakesLong) {
   while (tasks.size() > 0) context_.run_one_for(std::chrono::milliseconds(10));
 }
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define NMP_SANITIZED
-#endif
-#endif
-
 #ifndef NMP_SANITIZED  // whose shadow memory counts as resident
 std::size_t resident_bytes() {
   std::ifstream file("/proc/self/statm");

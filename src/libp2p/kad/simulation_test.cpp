@@ -18,8 +18,15 @@ using namespace std::chrono_literals;
 
 enum class Kind : std::uint8_t { honest, dead, liar_garbage, liar_self, liar_inventor };
 
+/// A quarter of them under the sanitizers, which are as much slower.
+#ifdef NMP_SANITIZED
+constexpr std::size_t kPeers = 250;
+#else
+constexpr std::size_t kPeers = 1000;
+#endif
+
 struct Mix {
-  std::size_t peers = 1000;
+  std::size_t peers = kPeers;
   double loss = 0;
   double dead = 0;
   double liars = 0;

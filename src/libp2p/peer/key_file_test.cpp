@@ -38,7 +38,7 @@ TEST_F(KeyFile, IsCreatedOnceAndPrivate) {
 TEST_F(KeyFile, ReadableByOthersIsRefused) {
   auto path = folder_ / "key";
   ASSERT_TRUE(load_or_create_key_file(path, random_));
-  for (mode_t mode : {0640, 0604, 0620, 0602}) {
+  for (mode_t mode : {0640U, 0604U, 0620U, 0602U}) {
     ASSERT_EQ(::chmod(path.c_str(), mode), 0);
     EXPECT_EQ(load_or_create_key_file(path, random_).error().code, PeerErrc::key_file_permissions);
   }

@@ -77,6 +77,7 @@ class ReceiveBuffer {
   [[nodiscard]] std::size_t size() const { return size_; }
 
   void append(ByteView data) {
+    if (data.empty()) return;  // a FIN alone
     size_ += data.size();
     if (!chunks_.empty() && chunks_.back().size() + data.size() <= chunks_.back().capacity()) {
       nmp::append(chunks_.back(), data);
