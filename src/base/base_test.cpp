@@ -12,8 +12,8 @@ Bytes hex(std::string_view text) { return hex_decode(text).value(); }
 
 TEST(Uvarint, MatchesTheSpecificationAndRefusesLongForms) {
   // multiformats/unsigned-varint, README, examples.
-  const std::pair<std::uint64_t, std::string_view> examples[] = {
-      {1, "01"}, {127, "7f"}, {128, "8001"}, {255, "ff01"}, {300, "ac02"}, {16384, "808001"}};
+  const std::pair<std::uint64_t, std::string_view> examples[] = {{1, "01"},     {127, "7f"},   {128, "8001"},
+                                                                 {255, "ff01"}, {300, "ac02"}, {16384, "808001"}};
   for (auto [value, text] : examples) {
     EXPECT_EQ(hex_encode(Writer().uvarint(value).view()), text);
     auto bytes = hex(text);
@@ -88,7 +88,8 @@ TEST(SeededRandom, ReplaysAndStaysInRange) {
 }
 
 TEST(SecretBytes, IsErasedWhenMovedFrom) {
-  SecretBytes<4> secret(std::span<const std::byte, 4>(ByteArray<4>{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}}));
+  SecretBytes<4> secret(
+      std::span<const std::byte, 4>(ByteArray<4>{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}}));
   auto moved = std::move(secret);
   EXPECT_EQ(secret, SecretBytes<4>());  // NOLINT(bugprone-use-after-move)
   EXPECT_FALSE(moved == secret);

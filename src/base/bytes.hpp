@@ -18,7 +18,9 @@ using ByteView = std::span<const std::byte>;
 template <std::size_t N>
 using ByteArray = std::array<std::byte, N>;
 
-[[nodiscard]] inline ByteView bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+[[nodiscard]] inline ByteView bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 [[nodiscard]] inline std::string_view text_of(ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -27,8 +29,12 @@ using ByteArray = std::array<std::byte, N>;
 [[nodiscard]] inline Bytes to_bytes(std::string_view text) { return to_bytes(bytes_of(text)); }
 
 /// For C interfaces that speak `uint8_t*`.
-[[nodiscard]] inline const std::uint8_t* u8(ByteView bytes) { return reinterpret_cast<const std::uint8_t*>(bytes.data()); }
-[[nodiscard]] inline std::uint8_t* u8(std::span<std::byte> bytes) { return reinterpret_cast<std::uint8_t*>(bytes.data()); }
+[[nodiscard]] inline const std::uint8_t* u8(ByteView bytes) {
+  return reinterpret_cast<const std::uint8_t*>(bytes.data());
+}
+[[nodiscard]] inline std::uint8_t* u8(std::span<std::byte> bytes) {
+  return reinterpret_cast<std::uint8_t*>(bytes.data());
+}
 [[nodiscard]] inline std::uint8_t* u8(Bytes& bytes) { return u8(std::span<std::byte>(bytes)); }
 template <std::size_t N>
 [[nodiscard]] std::uint8_t* u8(ByteArray<N>& bytes) {

@@ -55,7 +55,8 @@ Result<Bytes> decode_bits(std::string_view text, std::string_view alphabet, unsi
 std::string encode_base(ByteView bytes, std::string_view alphabet) {
   NMP_ASSERT(bytes.size() <= kBaseNBytesMax);
   auto base = static_cast<unsigned>(alphabet.size());
-  auto zeros = static_cast<std::size_t>(std::ranges::find_if(bytes, [](auto b) { return b != std::byte{0}; }) - bytes.begin());
+  auto zeros =
+      static_cast<std::size_t>(std::ranges::find_if(bytes, [](auto b) { return b != std::byte{0}; }) - bytes.begin());
   std::vector<unsigned> digits;
   for (auto byte : bytes.subspan(zeros)) {
     unsigned carry = std::to_integer<unsigned>(byte);

@@ -4,7 +4,8 @@
 
 namespace nmp {
 
-/// Where chance comes from. `crypto::system_random()` is the operating system's; tests and the simulator use SeededRandom.
+/// Where chance comes from. `crypto::system_random()` is the operating system's; tests and the simulator use
+/// SeededRandom.
 class Random {
  public:
   virtual ~Random() = default;

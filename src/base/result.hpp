@@ -58,17 +58,17 @@ class EnumCategory final : public std::error_category {
 
 /// Codes that belong to no single room.
 enum class Errc {
-  cancelled = 1,     ///< The caller, or the owner of the work, asked for it to stop. Never logged as a failure.
-  deadline_exceeded, ///< An absolute deadline passed first.
-  truncated,         ///< Input ended before a value did.
-  malformed,         ///< Input is not of its format.
-  too_large,         ///< A size is over its ceiling.
-  unsupported,       ///< Known to the format, not to us.
-  io,                ///< The operating system said no; the context names the call.
-  closed,            ///< The other end, or we, closed it.
+  cancelled = 1,      ///< The caller, or the owner of the work, asked for it to stop. Never logged as a failure.
+  deadline_exceeded,  ///< An absolute deadline passed first.
+  truncated,          ///< Input ended before a value did.
+  malformed,          ///< Input is not of its format.
+  too_large,          ///< A size is over its ceiling.
+  unsupported,        ///< Known to the format, not to us.
+  io,                 ///< The operating system said no; the context names the call.
+  closed,             ///< The other end, or we, closed it.
   not_found,
   already_exists,
-  exhausted,         ///< A limit of ours is reached; the context names it.
+  exhausted,  ///< A limit of ours is reached; the context names it.
   unavailable,
 };
 std::error_code make_error_code(Errc code);
@@ -90,13 +90,13 @@ struct std::is_error_code_enum<nmp::Errc> : std::true_type {};
 #define NMP_CAT_(a, b) a##b
 #define NMP_CAT(a, b) NMP_CAT_(a, b)
 
-#define NMP_TRY_(tmp, declaration, expression, ret)     \
-  auto tmp = (expression);                              \
+#define NMP_TRY_(tmp, declaration, expression, ret)        \
+  auto tmp = (expression);                                 \
   if (!tmp) ret ::std::unexpected(std::move(tmp).error()); \
   declaration = *std::move(tmp)
-#define NMP_CHECK_(tmp, expression, ret) \
-  do {                                   \
-    auto tmp = (expression);             \
+#define NMP_CHECK_(tmp, expression, ret)                     \
+  do {                                                       \
+    auto tmp = (expression);                                 \
     if (!tmp) ret ::std::unexpected(std::move(tmp).error()); \
   } while (false)
 

@@ -21,7 +21,10 @@ double seconds_since(Instant start) {
 
 class Agent::Impl {
  public:
-  Impl(async::Executor on, AgentOptions given, std::unique_ptr<store::Store> records, std::unique_ptr<libp2p::Host> node)
+  Impl(async::Executor on,
+       AgentOptions given,
+       std::unique_ptr<store::Store> records,
+       std::unique_ptr<libp2p::Host> node)
       : executor(std::move(on)), options(std::move(given)), store(std::move(records)), host(std::move(node)) {
     libp2p::DhtOptions dht_options;
     dht_options.server = false;
@@ -78,7 +81,8 @@ store::Store& Agent::store() { return *impl_->store; }
 
 async::Awaitable<Attempt<std::size_t>> Agent::join(Instant deadline) {
   if (impl_->options.bootstrap.empty())
-    co_return std::unexpected(failure("nobody_reachable", "no bootstrap address: give --bootstrap, or set NMP_BOOTSTRAP"));
+    co_return std::unexpected(
+        failure("nobody_reachable", "no bootstrap address: give --bootstrap, or set NMP_BOOTSTRAP"));
   // A client fills no routing table of its own: one member of the mesh is where its lookups start.
   std::string last;
   auto peers = impl_->options.bootstrap;
@@ -93,8 +97,10 @@ async::Awaitable<Attempt<std::size_t>> Agent::join(Instant deadline) {
   co_return std::unexpected(failure("nobody_reachable", "no bootstrap peer answered; " + last));
 }
 
-async::Awaitable<Attempt<std::vector<libp2p::PeerInfo>>> Agent::find(
-    std::string capability, std::size_t count, libp2p::Dht::ProviderFound found, Instant deadline) {
+async::Awaitable<Attempt<std::vector<libp2p::PeerInfo>>> Agent::find(std::string capability,
+                                                                     std::size_t count,
+                                                                     libp2p::Dht::ProviderFound found,
+                                                                     Instant deadline) {
   auto key = core::capability_key(capability);
   auto providers = co_await impl_->dht->find_providers(std::move(key), count, std::move(found), deadline);
   if (providers) co_return std::move(*providers);
@@ -146,7 +152,8 @@ async::Awaitable<Attempt<SessionPtr>> Agent::negotiate(libp2p::PeerInfo node,
   auto manifest = co_await this->manifest(std::move(node), deadline);
   if (!manifest) co_return std::unexpected(manifest.error());
   if (manifest->manifest.find(request.capability) == nullptr)
-    co_return std::unexpected(failure("unknown_capability", "the node's manifest does not offer " + request.capability));
+    co_return std::unexpected(
+        failure("unknown_capability", "the node's manifest does not offer " + request.capability));
   auto connected = seconds_since(started);
 
   observer.step(id, "negotiate");

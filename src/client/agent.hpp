@@ -39,17 +39,25 @@ class Agent {
   /// Connects to the first bootstrap peer that answers: lookups start there. Errors: `nobody_reachable`.
   async::Awaitable<Attempt<std::size_t>> join(Instant deadline);
   /// Providers of a capability, each reported as it turns up (false ends the search). Errors: `nobody_found`.
-  async::Awaitable<Attempt<std::vector<libp2p::PeerInfo>>> find(
-      std::string capability, std::size_t count, libp2p::Dht::ProviderFound found, Instant deadline);
+  async::Awaitable<Attempt<std::vector<libp2p::PeerInfo>>> find(std::string capability,
+                                                                std::size_t count,
+                                                                libp2p::Dht::ProviderFound found,
+                                                                Instant deadline);
   /// The node's verified manifest, never older than one seen before. Errors: `nobody_reachable`, `bad_manifest`.
   async::Awaitable<Attempt<core::ReceivedManifest>> manifest(libp2p::PeerInfo node, Instant deadline);
 
   /// Connects, reads the manifest, settles limits and keys. `request` outlives the session.
-  async::Awaitable<Attempt<SessionPtr>> negotiate(libp2p::PeerInfo node, const RunRequest& request, Instant deadline, RunObserver& observer);
+  async::Awaitable<Attempt<SessionPtr>> negotiate(libp2p::PeerInfo node,
+                                                  const RunRequest& request,
+                                                  Instant deadline,
+                                                  RunObserver& observer);
   /// One run of a session, to its checked receipt. A filter that failed is an outcome with a reason.
   async::Awaitable<Attempt<RunOutcome>> execute(Session& session, Instant deadline, RunObserver& observer);
   /// negotiate() and execute(). `request` and `observer` outlive the call.
-  async::Awaitable<Attempt<RunOutcome>> run(libp2p::PeerInfo node, const RunRequest& request, Instant deadline, RunObserver& observer);
+  async::Awaitable<Attempt<RunOutcome>> run(libp2p::PeerInfo node,
+                                            const RunRequest& request,
+                                            Instant deadline,
+                                            RunObserver& observer);
 
   async::Awaitable<void> close();
 

@@ -14,7 +14,8 @@ namespace {
 constexpr std::string_view kNegotiateMethod = "/nmp.v1.NeuralMesh/NegotiateIntent";
 /// How long an intent lives (security rules: at most 120 s).
 constexpr UnixSeconds kIntentLife = 60;
-/// What a node may make the agent hold: an answer with enclave evidence; one box, of which the largest is a piece of 64 KiB.
+/// What a node may make the agent hold: an answer with enclave evidence; one box, of which the largest is a piece of 64
+/// KiB.
 constexpr std::size_t kIntentResponseBytesMax = 256 * 1024;
 constexpr std::size_t kLogicResponseBytesMax = 1024 * 1024;
 
@@ -44,8 +45,8 @@ Failure failure_of(const rpc::Status& status) {
 
 /// Fields of the first version's form: no suite-1 message has them.
 bool has_open_content(const nmp::v1::LogicResponse& response) {
-  return !response.semantic_evidence().empty() || !response.cryptographic_proof().empty() || !response.zk_receipt().empty() ||
-         response.is_error() || !response.error().empty();
+  return !response.semantic_evidence().empty() || !response.cryptographic_proof().empty() ||
+         !response.zk_receipt().empty() || response.is_error() || !response.error().empty();
 }
 
 }  // namespace
@@ -140,8 +141,8 @@ async::Awaitable<Attempt<SessionPtr>> negotiate_over(rpc::Channel& channel,
   if (auto checked = core::check_answer(*answer, expected); !checked)
     co_return std::unexpected(failure("bad_answer", checked.error().message()));
   auto transcript = core::transcript_hash(*signed_intent, bytes_of(response.answer()));
-  auto envelope = core::AgentEnvelope::make(
-      transcript, bytes_of(response.kyber_public_key()), x25519, answer->answer.x25519_key, random);
+  auto envelope = core::AgentEnvelope::make(transcript, bytes_of(response.kyber_public_key()), x25519,
+                                            answer->answer.x25519_key, random);
   if (!envelope) co_return std::unexpected(failure("bad_answer", envelope.error().message()));
 
   auto parts = std::make_unique<Session::Parts>(node, std::move(*sent), std::move(*answer), std::move(*envelope));
@@ -223,7 +224,8 @@ async::Awaitable<Attempt<Executed>> execute_over(rpc::Channel& channel,
     nmp::v1::LogicResponse response;
     if (!response.ParseFromArray((*read)->data(), static_cast<int>((*read)->size())))
       co_return std::unexpected(failure("bad_answer", "LogicResponse does not parse"));
-    if (has_open_content(response)) co_return std::unexpected(failure("bad_answer", "a LogicResponse with unsealed content"));
+    if (has_open_content(response))
+      co_return std::unexpected(failure("bad_answer", "a LogicResponse with unsealed content"));
     auto body = run->open(bytes_of(response.sealed()));
     if (!body) co_return std::unexpected(failure_of(body.error()));
     if (auto* event = std::get_if<core::EventBody>(&*body)) {
@@ -250,7 +252,8 @@ async::Awaitable<Attempt<Executed>> execute_over(rpc::Channel& channel,
   }
   auto status = co_await call->finish();
   if (auto finished = run->check_finished(); !finished) {
-    // Without its final box a stream is truncated, whatever its trailers say; an error status is still the likelier cause.
+    // Without its final box a stream is truncated, whatever its trailers say; an error status is still the likelier
+    // cause.
     if (!status.ok()) co_return std::unexpected(failure_of(status));
     co_return std::unexpected(failure("truncated", "the stream ended without a final box"));
   }

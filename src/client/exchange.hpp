@@ -32,10 +32,10 @@ struct RunRequest {
   std::string capability;
   Bytes module;
   core::Inputs inputs;
-  core::Authorization limits;   ///< Asked; the node may lower them.
+  core::Authorization limits;  ///< Asked; the node may lower them.
   core::ReceiptKind require = core::ReceiptKind::is_signed;
-  Bytes grant;                  ///< Biscuit; empty for open capabilities.
-  bool pinned = false;          ///< The person named this node.
+  Bytes grant;          ///< Biscuit; empty for open capabilities.
+  bool pinned = false;  ///< The person named this node.
 };
 
 /// Seconds that each step took, as the agent saw it.
@@ -52,15 +52,15 @@ struct RunOutcome {
   Bytes evidence;
   Bytes diagnostics;
   std::uint64_t events = 0;
-  std::string reason;           ///< Empty if the filter ended well, else a reason of docs/errors.md, told inside the envelope.
-  std::string explanation;      ///< The node's words for it.
+  std::string reason;  ///< Empty if the filter ended well, else a reason of docs/errors.md, told inside the envelope.
+  std::string explanation;  ///< The node's words for it.
   std::optional<std::uint64_t> exit_code;
-  core::Authorization limits;   ///< Effective, from the signed answer.
-  core::Usage used;             ///< From the receipt.
-  Bytes receipt;                ///< COSE bytes; empty only if the node could not make one.
+  core::Authorization limits;  ///< Effective, from the signed answer.
+  core::Usage used;            ///< From the receipt.
+  Bytes receipt;               ///< COSE bytes; empty only if the node could not make one.
   crypto::Digest receipt_id{};
-  bool pinned = false;          ///< --node or the trust file vouches for the node.
-  std::uint64_t bytes_sent = 0;      ///< gRPC messages of negotiation and run.
+  bool pinned = false;           ///< --node or the trust file vouches for the node.
+  std::uint64_t bytes_sent = 0;  ///< gRPC messages of negotiation and run.
   std::uint64_t bytes_received = 0;
   StepTimes seconds;
 };

@@ -95,7 +95,8 @@ class Connection : public h2::SessionObserver {
   void discard(CallStream& call);
   /// Moves received bytes into the reader. Returns whether a whole message is there.
   Result<bool> pump(CallStream& call, std::size_t stop_at, bool credit);
-  /// Lets the peer send `size` bytes more of the call; of the connection's window, `of_connection`, if that is deferred.
+  /// Lets the peer send `size` bytes more of the call; of the connection's window, `of_connection`, if that is
+  /// deferred.
   void credit(CallStream& call, std::size_t size, std::size_t of_connection);
 
  protected:

@@ -105,7 +105,7 @@ using InspectPrefix = std::function<Inspection(const CallContext&, ByteView pref
 struct MethodOptions {
   std::size_t message_bytes_max = kMessageBytesMax;       ///< each message received, after decompression
   std::size_t send_message_bytes_max = kMessageBytesMax;  ///< each message sent
-  bool gzip_requests = true;  ///< Off: a call with that grpc-encoding is UNIMPLEMENTED.
+  bool gzip_requests = true;                              ///< Off: a call with that grpc-encoding is UNIMPLEMENTED.
   /// The call's window stays at kInitialWindowBytes, and the handler is not started, until this accepts.
   InspectPrefix inspect_prefix;
   std::size_t inspect_bytes_max = 4096;

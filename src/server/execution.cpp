@@ -1,5 +1,5 @@
-// ExecuteLogic: sealed boxes in, sealed boxes out. A slow reader holds the write below, the write holds the engine's credit,
-// and the credit holds the guest.
+// ExecuteLogic: sealed boxes in, sealed boxes out. A slow reader holds the write below, the write holds the engine's
+// credit, and the credit holds the guest.
 #include "base/async/with_deadline.hpp"
 #include "core/envelope.hpp"
 #include "core/session_token.hpp"
@@ -33,10 +33,10 @@ Bytes to_response(const sandbox::BoxFrame& box) {
 Service::Service(ServiceParts parts)
     : parts_(std::move(parts)),
       sessions_(parts_.config.limits.sessions, parts_.config.limits.sessions_per_caller),
-      queue_(parts_.executor,
-             RunQueue::Limits{.places = parts_.config.limits.runs,
-                              .waiting_max = kRunsWaitingMax,
-                              .bytes_max = kRunsWaitingBytesMax}),
+      queue_(
+          parts_.executor,
+          RunQueue::Limits{
+              .places = parts_.config.limits.runs, .waiting_max = kRunsWaitingMax, .bytes_max = kRunsWaitingBytesMax}),
       tasks_(parts_.executor) {}
 
 void Service::register_with(rpc::Server& server) {
@@ -50,7 +50,8 @@ void Service::register_with(rpc::Server& server) {
   execute_options.inspect_prefix = [this](const rpc::CallContext& context, ByteView prefix, bool whole) {
     return inspect_token(context, prefix, whole);
   };
-  server.handle(std::string(core::kExecuteLogicMethod), [this](rpc::ServerCall& call) { return execute(call); }, execute_options);
+  server.handle(
+      std::string(core::kExecuteLogicMethod), [this](rpc::ServerCall& call) { return execute(call); }, execute_options);
   for (auto method : kNotAvailable)
     server.handle("/nmp.v1.NeuralMesh/" + std::string(method), &not_available, rpc::MethodOptions());
 }
@@ -127,7 +128,8 @@ async::Awaitable<rpc::Status> Service::execute(rpc::ServerCall& call) {
   }
   auto wall_time = std::min<std::chrono::milliseconds>(session->limits.wall_time(), std::chrono::hours(24 * 365));
   bool over = false;
-  auto status = co_await async::with_deadline(in(wall_time + parts_.run_overhead), deliver(call, *session, **started, over));
+  auto status =
+      co_await async::with_deadline(in(wall_time + parts_.run_overhead), deliver(call, *session, **started, over));
   if (!over) tasks_.spawn(abandon(std::move(*session), std::move(*started), std::move(*place)));
   co_return status ? std::move(*status) : to_status(refusal_of(status.error()));
 }
@@ -144,7 +146,8 @@ async::Awaitable<Result<rpc::Status>> Service::deliver(rpc::ServerCall& call,
       over = true;
       if (refused->reason == "envelope" && sessions_.open_failed(session.id)) parts_.engine.drop(session.id);
       // A used-up run number is a session that this call may not use: of many at once exactly one wins.
-      auto why = refused->reason == "run_reused" ? refusal("session_unknown") : refusal(refused->reason, refused->message);
+      auto why =
+          refused->reason == "run_reused" ? refusal("session_unknown") : refusal(refused->reason, refused->message);
       parts_.observer.refused(call.context().caller.peer, "ExecuteLogic", why);
       co_return to_status(why);
     } else if (const auto* box = std::get_if<sandbox::BoxFrame>(&event)) {

@@ -3,14 +3,17 @@
 #include <chrono>
 #include <cstddef>
 
-/// What peers can make a data node hold. Security rules, "Privacy, side channels, exhaustion"; configuration may lower them.
+/// What peers can make a data node hold. Security rules, "Privacy, side channels, exhaustion"; configuration may lower
+/// them.
 namespace nmp::server {
 
-/// Open sessions of one caller: enough for a fan-out from one agent, little enough that a flood is one agent's own problem.
+/// Open sessions of one caller: enough for a fan-out from one agent, little enough that a flood is one agent's own
+/// problem.
 inline constexpr std::size_t kSessionsPerCallerMax = 16;
 /// Open sessions in all: each holds KEM secrets in the engine (about 4 KiB).
 inline constexpr std::size_t kSessionsMax = 1024;
-/// Of those, a quarter is kept for callers with a grant: strangers on `open` capabilities cannot lock out whom the owner knows.
+/// Of those, a quarter is kept for callers with a grant: strangers on `open` capabilities cannot lock out whom the
+/// owner knows.
 inline constexpr std::size_t kSessionsKeptForGrants = kSessionsMax / 4;
 /// A session that is not used by then is gone, with its keys.
 inline constexpr std::chrono::seconds kSessionLife{60};

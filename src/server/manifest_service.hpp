@@ -14,7 +14,10 @@ namespace nmp::server {
 class ManifestService {
  public:
   /// Signs the first manifest. The parts outlive the service. Errors: store's, core's.
-  static Result<std::unique_ptr<ManifestService>> make(libp2p::Host& host, const Config& config, store::Store& store, const Clock& clock);
+  static Result<std::unique_ptr<ManifestService>> make(libp2p::Host& host,
+                                                       const Config& config,
+                                                       store::Store& store,
+                                                       const Clock& clock);
 
   [[nodiscard]] const core::ReceivedManifest& current() const { return current_; }
   /// Signs a new manifest when half of the old one's life has passed. Errors: as make(); the old one stays in force.
@@ -23,9 +26,13 @@ class ManifestService {
   async::Awaitable<void> serve(libp2p::StreamPtr stream);
 
  private:
-  ManifestService(libp2p::Host& host, const Config& config, store::Store& store, const Clock& clock, core::ReceivedManifest first)
+  ManifestService(
+      libp2p::Host& host, const Config& config, store::Store& store, const Clock& clock, core::ReceivedManifest first)
       : host_(host), config_(config), store_(store), clock_(clock), current_(std::move(first)) {}
-  static Result<core::ReceivedManifest> sign(libp2p::Host& host, const Config& config, store::Store& store, UnixSeconds now);
+  static Result<core::ReceivedManifest> sign(libp2p::Host& host,
+                                             const Config& config,
+                                             store::Store& store,
+                                             UnixSeconds now);
 
   libp2p::Host& host_;
   const Config& config_;

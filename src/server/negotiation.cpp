@@ -30,9 +30,11 @@ async::Awaitable<rpc::Status> Service::negotiate(rpc::ServerCall& call) {
   co_return rpc::Status();
 }
 
-async::Awaitable<std::expected<Bytes, Refusal>> Service::decide(Bytes request_bytes, std::optional<libp2p::PeerId> caller) {
+async::Awaitable<std::expected<Bytes, Refusal>> Service::decide(Bytes request_bytes,
+                                                                std::optional<libp2p::PeerId> caller) {
   nmp::v1::IntentRequest request;
-  if (!request.ParseFromArray(request_bytes.data(), static_cast<int>(request_bytes.size()))) co_return refuse("intent_refused");
+  if (!request.ParseFromArray(request_bytes.data(), static_cast<int>(request_bytes.size())))
+    co_return refuse("intent_refused");
 
   // Size, encoding and schema; then time, addressee, caller, signature.
   auto received = core::parse_intent(bytes_of(request.proof_of_intent()));

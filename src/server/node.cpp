@@ -28,7 +28,8 @@ class LogObserver final : public ServiceObserver {
     spdlog::debug("event=negotiated agent={} capability={}", agent.to_text(), session.capability);
   }
   void refused(const std::optional<libp2p::PeerId>& caller, std::string_view call, const Refusal& refusal) override {
-    spdlog::debug("event=refused call={} caller={} reason={}", call, caller ? caller->to_text() : "-", refusal.reason->reason);
+    spdlog::debug("event=refused call={} caller={} reason={}", call, caller ? caller->to_text() : "-",
+                  refusal.reason->reason);
     // An operator must act; callers can repeat it at will, so it is said once a minute.
     auto now = async::system_clock().now();
     if (refusal.reason->reason == "storage_failed" && now >= storage_said_ + std::chrono::minutes(1)) {
@@ -38,12 +39,8 @@ class LogObserver final : public ServiceObserver {
   }
   void run_ended(const Session& session, std::string_view reason, const core::Usage& used) override {
     spdlog::debug("event=run_ended agent={} capability={} reason={} fuel={} memory_bytes={} ms={}",
-                  session.agent.to_text(),
-                  session.capability,
-                  reason.empty() ? "ok" : reason,
-                  used.fuel,
-                  used.memory_bytes,
-                  used.wall_time_ms);
+                  session.agent.to_text(), session.capability, reason.empty() ? "ok" : reason, used.fuel,
+                  used.memory_bytes, used.wall_time_ms);
   }
 
  private:
@@ -94,7 +91,8 @@ class Node::Impl {
       engine_options.runner.runs_max = options.config.limits.runs;
       engine_options.runner.worker_threads = options.config.limits.worker_threads;
       for (const auto& capability : options.config.capabilities)
-        engine_options.runner.memory_bytes_max = std::max(engine_options.runner.memory_bytes_max, capability.limits.memory_bytes);
+        engine_options.runner.memory_bytes_max =
+            std::max(engine_options.runner.memory_bytes_max, capability.limits.memory_bytes);
       NMP_TRY(engine, sandbox::Engine::make(executor, std::move(engine_options)));
       auto [ours, theirs] = async::memory_pipe(executor, 256 * 1024);
       engine_client = std::make_unique<sandbox::EngineClient>(executor, std::move(ours));
@@ -116,7 +114,8 @@ class Node::Impl {
       limits.probation = true;
       rpc_server = std::make_unique<rpc::Server>(executor, limits);
       service->register_with(*rpc_server);
-      host->handle(std::string(kGrpcProtocol), [this](libp2p::StreamPtr stream) { return serve_grpc(std::move(stream)); });
+      host->handle(std::string(kGrpcProtocol),
+                   [this](libp2p::StreamPtr stream) { return serve_grpc(std::move(stream)); });
       if (options.config.tcp) NMP_CHECK(listen_tcp());
     }
     host->handle(std::string(core::kManifestProtocol),
@@ -126,8 +125,10 @@ class Node::Impl {
     dht = std::make_unique<libp2p::Dht>(*host, std::move(dht_options));
     for (const auto& capability : options.config.capabilities)
       if (capability.open)
-        spdlog::warn("event=open_capability name={} words=\"anyone may run filters on it: no grant is asked for\"", capability.name);
-    if (options.key_log) spdlog::warn("event=key_log file={} words=\"TLS secrets are written to a file\"", options.key_log->string());
+        spdlog::warn("event=open_capability name={} words=\"anyone may run filters on it: no grant is asked for\"",
+                     capability.name);
+    if (options.key_log)
+      spdlog::warn("event=key_log file={} words=\"TLS secrets are written to a file\"", options.key_log->string());
     return {};
   }
 
@@ -136,7 +137,8 @@ class Node::Impl {
     co_await rpc_server->serve(std::move(stream), std::move(caller));
   }
 
-  /// The listener for grpcurl and stock clients: nothing is proved about who is there, so the intent's signer is the caller.
+  /// The listener for grpcurl and stock clients: nothing is proved about who is there, so the intent's signer is the
+  /// caller.
   Result<void> listen_tcp() {
     const auto& wanted = *options.config.tcp;
     if (wanted.unix_path) {
@@ -209,8 +211,10 @@ class Node::Impl {
           break;
         }
         if (told.error().code == Errc::cancelled) co_return;
-        // Alone so far: the DHT announces again by itself once there are peers; asking again soon makes a young mesh quick.
-        auto slept = co_await async::sleep_until(async::system_clock().now() + (dht->table().size() == 0 ? kRetryAlone : kProvideRetry));
+        // Alone so far: the DHT announces again by itself once there are peers; asking again soon makes a young mesh
+        // quick.
+        auto slept = co_await async::sleep_until(async::system_clock().now() +
+                                                 (dht->table().size() == 0 ? kRetryAlone : kProvideRetry));
         if (!slept) co_return;
       }
     }

@@ -17,7 +17,7 @@ struct NodeOptions {
 
   libp2p::KeyPair identity;
   Config config;
-  std::filesystem::path state;  ///< Folder of the replay ledger; made if absent, 0700.
+  std::filesystem::path state;                   ///< Folder of the replay ledger; made if absent, 0700.
   std::optional<std::filesystem::path> key_log;  ///< TLS secrets, for debugging only; logged loudly.
 };
 
@@ -30,10 +30,12 @@ struct Ready {
   std::size_t peers_joined = 0;              ///< In the routing table after bootstrap.
 };
 
-/// The data node: libp2p host, DHT, gRPC service, engine, in one process. Network thread only; close() before destruction.
+/// The data node: libp2p host, DHT, gRPC service, engine, in one process. Network thread only; close() before
+/// destruction.
 class Node {
  public:
-  /// Opens the state, checks datasets, binds the listeners. Errors name the key of the configuration or the call that failed.
+  /// Opens the state, checks datasets, binds the listeners. Errors name the key of the configuration or the call that
+  /// failed.
   static async::Awaitable<Result<std::unique_ptr<Node>>> start(async::Executor executor, NodeOptions options);
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;

@@ -18,11 +18,8 @@ libp2p::PeerId peer(std::uint8_t number) { return libp2p::PeerId::of(core::testi
 Instant in(Duration d) { return async::system_clock().now() + d; }
 
 /// Takes a place, notes whose turn it was, and keeps the place in `held`.
-Awaitable<void> taker(RunQueue& queue,
-                      std::uint8_t who,
-                      std::size_t bytes,
-                      std::vector<int>& order,
-                      std::list<RunQueue::Place>& held) {
+Awaitable<void> taker(
+    RunQueue& queue, std::uint8_t who, std::size_t bytes, std::vector<int>& order, std::list<RunQueue::Place>& held) {
   auto place = co_await queue.take(peer(who), bytes, in(30s));
   order.push_back(place ? who : -who);
   if (place) held.push_back(*std::move(place));

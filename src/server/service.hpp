@@ -60,7 +60,8 @@ class Service {
   [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
   [[nodiscard]] const RunQueue& queue() const { return queue_; }
 
-  /// Gives up on runs that nobody reads. After the rpc server's close(), before the engine client's, and before destruction.
+  /// Gives up on runs that nobody reads. After the rpc server's close(), before the engine client's, and before
+  /// destruction.
   async::Awaitable<void> close() { return tasks_.close(); }
 
  private:
@@ -70,7 +71,10 @@ class Service {
   void drop(const SessionId& id);
   async::Awaitable<rpc::Status> execute(rpc::ServerCall& call);
   /// The run's events to its caller, to the end. References outlive the call.
-  async::Awaitable<Result<rpc::Status>> deliver(rpc::ServerCall& call, const Session& session, sandbox::EngineRun& run, bool& over);
+  async::Awaitable<Result<rpc::Status>> deliver(rpc::ServerCall& call,
+                                                const Session& session,
+                                                sandbox::EngineRun& run,
+                                                bool& over);
   /// A run whose caller is gone keeps its place until the engine has ended it.
   async::Awaitable<void> abandon(Session session, sandbox::EngineRunPtr run, RunQueue::Place place);
   /// Before a LogicRequest gets its window: whether its first bytes hold a token that this caller may use now.

@@ -23,19 +23,19 @@ struct Session {
   explicit Session(libp2p::PeerId who) : agent(std::move(who)) {}
   SessionId id{};
   crypto::Digest token_hash{};
-  libp2p::PeerId agent;         ///< Who signed the intent.
-  bool over_libp2p = true;      ///< The connection's peer is the agent; on the loopback listener there is no such peer.
+  libp2p::PeerId agent;     ///< Who signed the intent.
+  bool over_libp2p = true;  ///< The connection's peer is the agent; on the loopback listener there is no such peer.
   std::string capability;
   crypto::Digest module_hash{};
-  core::Authorization limits;   ///< Effective.
+  core::Authorization limits;  ///< Effective.
   bool has_grant = false;
   Instant expires{};
   std::uint32_t runs_left = 1;
   int failed_opens = 0;
 };
 
-/// The sessions of a node, as a value. Unknown, expired, spent and another peer's session are one reason, and asking changes
-/// nothing (security rules, "Session token").
+/// The sessions of a node, as a value. Unknown, expired, spent and another peer's session are one reason, and asking
+/// changes nothing (security rules, "Session token").
 class SessionTable {
  public:
   explicit SessionTable(std::size_t sessions_max = kSessionsMax, std::size_t per_caller_max = kSessionsPerCallerMax)
@@ -46,7 +46,9 @@ class SessionTable {
 
   /// The session that this caller may use now; `caller` is the connection's peer, none on the loopback listener.
   /// Errors: Errc::not_found.
-  Result<Session> find(const crypto::Digest& token_hash, const std::optional<libp2p::PeerId>& caller, Instant now) const;
+  Result<Session> find(const crypto::Digest& token_hash,
+                       const std::optional<libp2p::PeerId>& caller,
+                       Instant now) const;
 
   /// The engine opened the first box of a run: one use is spent. With the last use the token is forgotten.
   void opened(const SessionId& id);

@@ -16,9 +16,7 @@ class Sessions : public testing::Test {
   Instant now = Instant{} + 100s;
   SessionTable table;
 
-  libp2p::PeerId peer() {
-    return libp2p::PeerId::of(crypto::Ed25519KeyPair::generate(random).public_key());
-  }
+  libp2p::PeerId peer() { return libp2p::PeerId::of(crypto::Ed25519KeyPair::generate(random).public_key()); }
   Session session(const libp2p::PeerId& agent) {
     Session s(agent);
     s.id = random.bytes<16>();
@@ -39,7 +37,8 @@ TEST_F(Sessions, AnotherPeersTokenIsAsUnknownAsARandomOneAndStaysUsable) {
   ASSERT_FALSE(random_token);
   EXPECT_EQ(stolen.error().code, random_token.error().code);
   EXPECT_EQ(stolen.error().context, random_token.error().context);
-  EXPECT_FALSE(table.find(s.token_hash, std::nullopt, now)) << "a libp2p session does not move to the loopback listener";
+  EXPECT_FALSE(table.find(s.token_hash, std::nullopt, now))
+      << "a libp2p session does not move to the loopback listener";
   EXPECT_TRUE(table.find(s.token_hash, owner, now));
 }
 

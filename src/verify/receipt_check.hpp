@@ -80,7 +80,7 @@ struct RunKnowledge {
   core::Openings openings;
   std::string_view envelope = core::kSuite1Envelope;
   std::optional<crypto::Digest> enclave_evidence;  ///< The answer's.
-  UnixSeconds sent = 0;      ///< Wall time of the dispatch
+  UnixSeconds sent = 0;                            ///< Wall time of the dispatch
   UnixSeconds received = 0;  ///< and of the final box; the receipt's times lie between, give or take the clock skew.
 };
 /// For the agent, at the final box. `pinned` is not asked: the signer must be the intent's node.

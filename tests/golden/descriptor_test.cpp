@@ -18,7 +18,8 @@ std::set<std::string> describe() {
     for (int j = 0; j < message->field_count(); ++j) {
       const auto* field = message->field(j);
       lines.insert(message->name() + "." + field->name() + " = " + std::to_string(field->number()) + " " +
-                   (field->is_map() ? "map" : field->type_name()) + (field->is_repeated() && !field->is_map() ? " repeated" : ""));
+                   (field->is_map() ? "map" : field->type_name()) +
+                   (field->is_repeated() && !field->is_map() ? " repeated" : ""));
     }
     for (int j = 0; j < message->reserved_range_count(); ++j)
       lines.insert(message->name() + " reserved " + std::to_string(message->reserved_range(j)->start));

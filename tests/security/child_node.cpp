@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/async/main_loop.hpp"
-#include "tests/security/world.hpp"
 #include "server/node.hpp"
+#include "tests/security/world.hpp"
 
 namespace nmp::security {
 
@@ -22,8 +22,8 @@ std::unique_ptr<ChildNode> ChildNode::start(const std::filesystem::path& folder,
   if (::pipe2(out, O_CLOEXEC) != 0) return nullptr;
   const auto number = std::to_string(key);
   const auto self = std::filesystem::read_symlink("/proc/self/exe").string();
-  const char* const arguments[] = {self.c_str(),   "--node",            folder.c_str(),
-                                   number.c_str(), more_config.c_str(), nullptr};
+  const char* const arguments[] = {self.c_str(),        "--node", folder.c_str(), number.c_str(),
+                                   more_config.c_str(), nullptr};
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::dup2(out[1], STDOUT_FILENO);

@@ -16,7 +16,9 @@ namespace nmp::security {
 class ChildNode {
  public:
   /// Waits until it listens. None: it did not come up.
-  static std::unique_ptr<ChildNode> start(const std::filesystem::path& folder, std::uint8_t key, std::string more_config = {});
+  static std::unique_ptr<ChildNode> start(const std::filesystem::path& folder,
+                                          std::uint8_t key,
+                                          std::string more_config = {});
   ChildNode(const ChildNode&) = delete;
   ChildNode& operator=(const ChildNode&) = delete;
   ~ChildNode();

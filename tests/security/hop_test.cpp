@@ -101,17 +101,13 @@ TEST(HostileHop, SwapsTheKemKey) {
   in_world([](World& world) -> Awaitable<void> {
     auto pair = pq::keypair(crypto::system_random());
     const std::string mine = string_of(pair->ek.bytes);
-    auto swap = [&](LyingHop& hop) {
-      hop.change_answer = [&](auto& answer) { answer.set_kyber_public_key(mine); };
-    };
+    auto swap = [&](LyingHop& hop) { hop.change_answer = [&](auto& answer) { answer.set_kyber_public_key(mine); }; };
     co_await refused_before_anything_leaves(world, "bad_answer", swap);
     auto flip = [](LyingHop& hop) {
       hop.change_answer = [](auto& answer) { (*answer.mutable_kyber_public_key())[7] ^= 1; };
     };
     co_await refused_before_anything_leaves(world, "bad_answer", flip);
-    auto strip = [](LyingHop& hop) {
-      hop.change_answer = [](auto& answer) { answer.clear_kyber_public_key(); };
-    };
+    auto strip = [](LyingHop& hop) { hop.change_answer = [](auto& answer) { answer.clear_kyber_public_key(); }; };
     co_await refused_before_anything_leaves(world, "bad_answer", strip);
   });
 }
@@ -156,9 +152,7 @@ TEST(HostileHop, AltersAnyByteOfTheAnswer) {
 
 TEST(HostileHop, StripsTheAnswer) {
   in_world([](World& world) -> Awaitable<void> {
-    auto strip = [](LyingHop& hop) {
-      hop.change_answer = [](auto& response) { response.clear_answer(); };
-    };
+    auto strip = [](LyingHop& hop) { hop.change_answer = [](auto& response) { response.clear_answer(); }; };
     co_await refused_before_anything_leaves(world, "bad_answer", strip);
   });
 }
@@ -167,14 +161,10 @@ TEST(HostileHop, StripsTheAnswer) {
 TEST(HostileHop, ReplaysAnEarlierAnswer) {
   in_world([](World& world) -> Awaitable<void> {
     nmp::v1::IntentResponse earlier;
-    auto record = [&](LyingHop& hop) {
-      hop.change_answer = [&](auto& response) { earlier = response; };
-    };
+    auto record = [&](LyingHop& hop) { hop.change_answer = [&](auto& response) { earlier = response; }; };
     auto tried = co_await through_hop(world, record, 1);
     EXPECT_EQ(tried.result, "evidence");
-    auto replay = [&](LyingHop& hop) {
-      hop.change_answer = [&](auto& response) { response = earlier; };
-    };
+    auto replay = [&](LyingHop& hop) { hop.change_answer = [&](auto& response) { response = earlier; }; };
     co_await refused_before_anything_leaves(world, "bad_answer", replay);
     auto replay_in_part = [&](LyingHop& hop) {
       hop.change_answer = [&](auto& response) {
@@ -210,9 +200,7 @@ TEST(HostileHop, RemovesTheSuiteOrTheTokenOrTheAcceptance) {
       };
     };
     co_await refused_before_anything_leaves(world, "bad_request", no_suite);  // the node's word, through the hop
-    auto no_token = [](LyingHop& hop) {
-      hop.change_answer = [](auto& response) { response.clear_session_token(); };
-    };
+    auto no_token = [](LyingHop& hop) { hop.change_answer = [](auto& response) { response.clear_session_token(); }; };
     co_await refused_before_anything_leaves(world, "bad_answer", no_token);
     auto other_token = [](LyingHop& hop) {
       hop.change_answer = [](auto& response) {
@@ -220,9 +208,7 @@ TEST(HostileHop, RemovesTheSuiteOrTheTokenOrTheAcceptance) {
       };
     };
     co_await refused_before_anything_leaves(world, "bad_answer", other_token);
-    auto not_accepted = [](LyingHop& hop) {
-      hop.change_answer = [](auto& response) { response.set_accepted(false); };
-    };
+    auto not_accepted = [](LyingHop& hop) { hop.change_answer = [](auto& response) { response.set_accepted(false); }; };
     co_await refused_before_anything_leaves(world, "bad_answer", not_accepted);
     auto evidence = [](LyingHop& hop) {
       hop.change_answer = [](auto& response) { response.set_enclave_evidence("it runs in an enclave, I swear"); };
@@ -338,7 +324,9 @@ TEST(HostileHop, DropsReordersRepeatsOrAltersBoxes) {
         {"final repeated", [](auto& boxes) { boxes.push_back(boxes.back()); }, {"envelope"}},
         {"more after the final", [](auto& boxes) { boxes.push_back(boxes.front()); }, {"envelope"}},
         {"an empty message", [](auto& boxes) { boxes.insert(boxes.begin(), Bytes()); }, {"envelope"}},
-        {"a message that is none", [](auto& boxes) { boxes[0] = to_bytes(std::string_view("\xff\xff")); }, {"bad_answer"}},
+        {"a message that is none",
+         [](auto& boxes) { boxes[0] = to_bytes(std::string_view("\xff\xff")); },
+         {"bad_answer"}},
         {"a bit", [](auto& boxes) { boxes[1][boxes[1].size() / 2] ^= std::byte{1}; }, {"envelope", "bad_answer"}},
         {"the last bit", [](auto& boxes) { boxes.back().back() ^= std::byte{1}; }, {"envelope"}},
     };
@@ -378,14 +366,10 @@ TEST(HostileHop, ForgesTrailers) {
 TEST(HostileHop, ServesBoxesOfAnotherRun) {
   in_world([](World& world) -> Awaitable<void> {
     std::vector<Bytes> earlier;
-    auto record = [&](LyingHop& hop) {
-      hop.change_boxes = [&](auto& boxes) { earlier = boxes; };
-    };
+    auto record = [&](LyingHop& hop) { hop.change_boxes = [&](auto& boxes) { earlier = boxes; }; };
     auto tried = co_await through_hop(world, record, 1);
     EXPECT_EQ(tried.result, "evidence");
-    auto replay = [&](LyingHop& hop) {
-      hop.change_boxes = [&](auto& boxes) { boxes = earlier; };
-    };
+    auto replay = [&](LyingHop& hop) { hop.change_boxes = [&](auto& boxes) { boxes = earlier; }; };
     tried = co_await through_hop(world, replay, 1);
     EXPECT_EQ(tried.result, "envelope");
   });

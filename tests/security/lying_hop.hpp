@@ -2,8 +2,8 @@
 
 #include "tests/security/raw_agent.hpp"
 
-/// What stands between agent and node on a plain stream: it forwards gRPC calls and changes what it likes. It holds keys
-/// of its own, and neither the agent's nor the node's.
+/// What stands between agent and node on a plain stream: it forwards gRPC calls and changes what it likes. It holds
+/// keys of its own, and neither the agent's nor the node's.
 namespace nmp::security {
 
 class LyingHop {
@@ -28,7 +28,7 @@ class LyingHop {
   std::optional<rpc::Status> instead_of_answer;
   std::optional<rpc::Status> instead_of_trailers;
 
-  std::vector<Bytes> seen;     ///< What the agent has sent.
+  std::vector<Bytes> seen;  ///< What the agent has sent.
   std::size_t intents = 0;
   std::size_t jobs = 0;
 

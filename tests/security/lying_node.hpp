@@ -26,10 +26,10 @@ class LyingNode {
   /// The events and evidence that are sent; the receipt tells of "an event", "an" and "evidence".
   std::vector<std::string> events{"an event", "an"};
   std::string evidence = "evidence";
-  std::optional<Bytes> proof;               ///< Instead of its own.
+  std::optional<Bytes> proof;  ///< Instead of its own.
   std::optional<core::Openings> openings;
-  std::optional<std::string> host_error;    ///< The final box is a host error of this reason.
-  std::optional<libp2p::KeyPair> signer;    ///< Of the receipt, in its own name.
+  std::optional<std::string> host_error;  ///< The final box is a host error of this reason.
+  std::optional<libp2p::KeyPair> signer;  ///< Of the receipt, in its own name.
   bool keeps_final = false;
 
   libp2p::PeerId me;

@@ -11,9 +11,9 @@
 
 /// An agent by hand: each step is a value that a test may spoil before it is sent.
 /// EXPECT_EQ of what a coroutine gives. g++ 12 miscompiles co_await inside gtest's macros.
-#define EXPECT_AWAIT(awaited, expected)       \
-  do {                                        \
-    auto nmp_awaited = awaited;               \
+#define EXPECT_AWAIT(awaited, expected)           \
+  do {                                            \
+    auto nmp_awaited = awaited;                   \
     EXPECT_EQ(nmp_awaited, expected) << #awaited; \
   } while (false)
 

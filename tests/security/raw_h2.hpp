@@ -32,8 +32,8 @@ class RawH2 final : public h2::SessionObserver {
 
   /// The head of a call; its body stays open.
   h2::StreamId call(std::string_view path, std::string_view encoding = {}) {
-    h2::Headers headers{{":method", "POST"},     {":scheme", "http"}, {":path", std::string(path)},
-                        {":authority", "test"}, {"te", "trailers"}, {"content-type", "application/grpc"}};
+    h2::Headers headers{{":method", "POST"},    {":scheme", "http"}, {":path", std::string(path)},
+                        {":authority", "test"}, {"te", "trailers"},  {"content-type", "application/grpc"}};
     if (!encoding.empty()) headers.emplace_back("grpc-encoding", encoding);
     auto id = session_->open(headers);
     if (!id) return 0;

@@ -125,9 +125,8 @@ TEST(Receipt, ThatDoesNotFitWhatCameIsRefused) {
         {"garbage", [](auto& n) { n.proof = to_bytes(std::string_view("proof")); }, "bad_receipt"},
         {"another signer", [](auto& n) { n.signer = key_of(31); }, "bad_receipt"},
         {"more events than agreed", [](auto& n) { n.events.resize(101, "e"); }, "bad_answer"},
-        {"more evidence than agreed", [](auto& n) {
-           n.change_answer = [](auto& a) { a.limits.output_bytes = 7; };
-         }, "bad_answer"},
+        {"more evidence than agreed", [](auto& n) { n.change_answer = [](auto& a) { a.limits.output_bytes = 7; }; },
+         "bad_answer"},
         {"limits raised", [](auto& n) { n.change_answer = [](auto& a) { a.limits.fuel += 1; }; }, "bad_answer"},
         {"another suite", [](auto& n) { n.change_answer = [](auto& a) { a.suite = 2; }; }, "bad_answer"},
         {"expired", [](auto& n) { n.change_answer = [](auto& a) { a.expires -= 120; }; }, "bad_answer"},

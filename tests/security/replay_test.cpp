@@ -214,8 +214,8 @@ TEST(Intent, OutOfItsTime) {
       std::int64_t issued, expires;
       const char* reason;
     };
-    const Case cases[] = {{-100, -1, "expired"},     {31, 90, "not_yet"},         {0, 121, "life_too_long"},
-                          {0, 0, "life_too_long"},   {50, -50, "life_too_long"},  {-60, 5, "accepted"},
+    const Case cases[] = {{-100, -1, "expired"},   {31, 90, "not_yet"},        {0, 121, "life_too_long"},
+                          {0, 0, "life_too_long"}, {50, -50, "life_too_long"}, {-60, 5, "accepted"},
                           {25, 100, "accepted"}};
     for (const auto& c : cases) {
       auto draft = draft_of(world);
@@ -284,13 +284,18 @@ TEST(Intent, ForWhatTheNodeDoesNotHave) {
       change(draft);
       return draft.request();
     };
-    EXPECT_AWAIT(co_await reason_for(channel, refused([](Draft& d) { d.intent.capability = "nothing"; })), "unknown_capability");
-    EXPECT_AWAIT(co_await reason_for(channel, refused([](Draft& d) { d.intent.capability = "closed"; })), "grant_required");
+    EXPECT_AWAIT(co_await reason_for(channel, refused([](Draft& d) { d.intent.capability = "nothing"; })),
+                 "unknown_capability");
+    EXPECT_AWAIT(co_await reason_for(channel, refused([](Draft& d) { d.intent.capability = "closed"; })),
+                 "grant_required");
     EXPECT_AWAIT(co_await reason_for(channel, refused([](Draft& d) { d.intent.suites = {2, 3}; })), "no_common_suite");
-    EXPECT_AWAIT(co_await reason_for(channel, refused([](Draft& d) { d.intent.receipt_kind = core::ReceiptKind::zk; })), "not_available");
-    EXPECT_AWAIT(co_await reason_for(channel, refused([](Draft& d) { d.intent.via = core::Via{"bridge", {}}; })), "not_available");
+    EXPECT_AWAIT(co_await reason_for(channel, refused([](Draft& d) { d.intent.receipt_kind = core::ReceiptKind::zk; })),
+                 "not_available");
+    EXPECT_AWAIT(co_await reason_for(channel, refused([](Draft& d) { d.intent.via = core::Via{"bridge", {}}; })),
+                 "not_available");
     EXPECT_AWAIT(co_await reason_for(
-                  channel, refused([](Draft& d) { d.intent.grant_hash = crypto::sha256(bytes_of("grant")); })), "not_available");
+                     channel, refused([](Draft& d) { d.intent.grant_hash = crypto::sha256(bytes_of("grant")); })),
+                 "not_available");
     auto draft = draft_of(world);
     auto with_grant = draft.request([](auto& m) { m.set_grant("a grant that the intent does not name"); });
     EXPECT_AWAIT(co_await reason_for(channel, std::move(with_grant)), "not_available");

@@ -55,7 +55,8 @@ TEST(Request, CompressedIsRefusedWhereItIsSealed) {
 TEST(Request, ForWhatIsNotThereSaysSo) {
   in_world([](World& world) -> Awaitable<void> {
     auto channel = world.connect(peer_of(kAgent));
-    for (const auto* method : {"WatchEvents", "ManageWatch", "GetReceipt", "Prove", "Attest", "ReadAudit", "GetTreeHead"}) {
+    for (const auto* method :
+         {"WatchEvents", "ManageWatch", "GetReceipt", "Prove", "Attest", "ReadAudit", "GetTreeHead"}) {
       rpc::CallOptions options;
       options.deadline = in(10s);
       auto path = std::string("/nmp.v1.NeuralMesh/") + method;
@@ -81,7 +82,8 @@ TEST(Request, OpenInputsAreNotTaken) {
     ran = co_await execute(channel, to_bytes(legacy.SerializeAsString()));
     EXPECT_EQ(ran.reason(), "bad_request");
     // The reserved field of the first version, and fields that nobody knows, are passed over.
-    auto wire = to_bytes(prepared.message.SerializeAsString() + std::string("\x32\x02zz", 4) + std::string("\xfa\x07\x01z", 4));
+    auto wire =
+        to_bytes(prepared.message.SerializeAsString() + std::string("\x32\x02zz", 4) + std::string("\xfa\x07\x01z", 4));
     ran = co_await execute(channel, std::move(wire));
     EXPECT_EQ(read(prepared.run, ran).evidence, "evidence");
   });
@@ -125,7 +127,8 @@ TEST(Run, EndsWithTheServer) {
       EXPECT_FALSE(ran.status.ok());
     };
     for (std::uint32_t i = 0; i < 80; ++i) tasks.spawn(one(channel, prepare(held, draft, i).wire()));
-    auto runs = co_await World::until([&] { return world.service->queue().waiting() > 0 && world.engine->running() > 4; });
+    auto runs =
+        co_await World::until([&] { return world.service->queue().waiting() > 0 && world.engine->running() > 4; });
     EXPECT_TRUE(runs);
     channel.reset();
     co_await world.restart();
@@ -147,8 +150,8 @@ TEST(SlowLoris, ProbationEndsIt) {
           if (i != 0) who = peer_of(kAgent);
           clients.push_back(std::make_unique<RawH2>(world.executor, world.stream(who)));
         }
-        clients[1]->call(kNegotiate);                                             // headers only
-        clients[2]->send(clients[2]->call(kNegotiate), 8000, Bytes(3));           // a part of a message
+        clients[1]->call(kNegotiate);                                    // headers only
+        clients[2]->send(clients[2]->call(kNegotiate), 8000, Bytes(3));  // a part of a message
         clients[3]->send(clients[3]->call(core::kExecuteLogicMethod), 64 << 20, Bytes(20));
         auto busy = clients[4]->call(kNegotiate);
         clients[4]->send(busy, 30'000, Bytes(1));
@@ -230,7 +233,8 @@ TEST(Reader, ThatStallsStallsOnlyItself) {
     for (std::uint32_t i = 0; i < kRuns; ++i) prepared.push_back(prepare(held, draft, i));
     std::map<std::string, int> results;
     async::TaskGroup tasks(world.executor);
-    auto one = [](std::shared_ptr<rpc::Channel> to, Prepared& mine, std::map<std::string, int>& out) -> Awaitable<void> {
+    auto one = [](std::shared_ptr<rpc::Channel> to, Prepared& mine,
+                  std::map<std::string, int>& out) -> Awaitable<void> {
       auto ran = co_await execute(std::move(to), mine.wire());
       auto result = read(mine.run, ran);
       ++out[ran.status.ok() && result.whole ? result.evidence + result.reason : ran.reason()];

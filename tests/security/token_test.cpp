@@ -145,7 +145,8 @@ TEST(SessionToken, OfAHundredRunsAtOnceOnASingleUseExactlyOneWins) {
     std::size_t done = 0;
     std::size_t won = 0;
     async::TaskGroup tasks(world.executor);
-    auto one = [](std::shared_ptr<rpc::Channel> to, Bytes wire, std::size_t& ended, std::size_t& well) -> Awaitable<void> {
+    auto one = [](std::shared_ptr<rpc::Channel> to, Bytes wire, std::size_t& ended,
+                  std::size_t& well) -> Awaitable<void> {
       auto ran = co_await execute(std::move(to), std::move(wire));
       ++ended;
       if (ran.status.ok()) ++well;
@@ -241,12 +242,17 @@ TEST(SessionToken, IsTheFirstThingInItsMessageOrTheCallEnds) {
     spare_bits.back() = spare_bits.back() == 'B' ? 'C' : 'B';
     auto lower = token;
     lower.front() = lower.front() == '+' ? '-' : '+';
-    const std::vector<Bytes> wires = {
-        to_bytes(rest.SerializeAsString()),                              // none
-        to_bytes(rest.SerializeAsString() + only.SerializeAsString()),   // last
-        with_token(token + "="), with_token(token + "A"), with_token(token.substr(1)), with_token(""),
-        with_token(spare_bits), with_token(lower), with_token(std::string(43, '\xff')), Bytes(),
-        Bytes(5000, std::byte{0x0a})};
+    const std::vector<Bytes> wires = {to_bytes(rest.SerializeAsString()),                             // none
+                                      to_bytes(rest.SerializeAsString() + only.SerializeAsString()),  // last
+                                      with_token(token + "="),
+                                      with_token(token + "A"),
+                                      with_token(token.substr(1)),
+                                      with_token(""),
+                                      with_token(spare_bits),
+                                      with_token(lower),
+                                      with_token(std::string(43, '\xff')),
+                                      Bytes(),
+                                      Bytes(5000, std::byte{0x0a})};
     for (const auto& wire : wires) {
       auto tried = co_await execute(channel, wire);
       expect_same(tried, random);

@@ -88,10 +88,10 @@ datasets = ["logs"]
 
 struct WorldOptions {
   WorldOptions() { limits.probation = true; }
-  std::string config;               ///< More TOML.
+  std::string config;  ///< More TOML.
   rpc::ServerLimits limits;
-  std::uint8_t node = 2;            ///< Whose key it has (core::testing::key_of).
-  std::filesystem::path state;      ///< Empty: its own folder.
+  std::uint8_t node = 2;        ///< Whose key it has (core::testing::key_of).
+  std::filesystem::path state;  ///< Empty: its own folder.
   Duration run_overhead = server::kRunOverhead;
 };
 

@@ -116,7 +116,7 @@ TEST(MemoryPipe, CarriesMoreThanItHolds) {
 Awaitable<bool> use_pool(Pool& pool) {
   auto here = std::this_thread::get_id();
   auto there = co_await pool.run([] { return std::this_thread::get_id(); });
-  co_return here != there && here == std::this_thread::get_id();
+  co_return here != there&& here == std::this_thread::get_id();
 }
 
 Awaitable<Result<int>> slow_answer(Pool& pool) {

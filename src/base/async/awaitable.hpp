@@ -11,8 +11,8 @@
 namespace nmp::async {
 
 /// A coroutine on the network thread.
-/// g++ 12 destroys aggregate temporaries twice inside a co_await expression: name the argument first, or give its type a
-/// constructor. Parameters of coroutines are values; after each co_await, look things up again.
+/// g++ 12 destroys aggregate temporaries twice inside a co_await expression: name the argument first, or give its type
+/// a constructor. Parameters of coroutines are values; after each co_await, look things up again.
 template <class T>
 using Awaitable = boost::asio::awaitable<T>;
 using Executor = boost::asio::any_io_executor;

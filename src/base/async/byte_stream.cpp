@@ -28,7 +28,8 @@ struct Direction {
 
 class MemoryStream final : public ByteStream {
  public:
-  MemoryStream(std::shared_ptr<Direction> in, std::shared_ptr<Direction> out) : in_(std::move(in)), out_(std::move(out)) {}
+  MemoryStream(std::shared_ptr<Direction> in, std::shared_ptr<Direction> out)
+      : in_(std::move(in)), out_(std::move(out)) {}
   MemoryStream(const MemoryStream&) = delete;
   MemoryStream& operator=(const MemoryStream&) = delete;
   ~MemoryStream() override {

@@ -8,8 +8,8 @@
 namespace nmp::async {
 
 /// A reliable, ordered stream of bytes in both directions: a libp2p stream, a TCP connection, a pipe in memory.
-/// Network thread only. One reader and one writer at a time. Cancelling a pending call leaves the stream usable only for
-/// reset() and destruction.
+/// Network thread only. One reader and one writer at a time. Cancelling a pending call leaves the stream usable only
+/// for reset() and destruction.
 class ByteStream {
  public:
   virtual ~ByteStream() = default;

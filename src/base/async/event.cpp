@@ -59,7 +59,8 @@ class SystemClock final : public Clock {
  public:
   [[nodiscard]] Instant now() const override { return std::chrono::steady_clock::now(); }
   [[nodiscard]] UnixSeconds unix_now() const override {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
   }
 };
 }  // namespace

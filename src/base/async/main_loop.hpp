@@ -16,7 +16,8 @@
 namespace nmp::async {
 
 /// The network thread of a program: runs a coroutine to its end, and turns SIGINT and SIGTERM into cancellation.
-/// The first signal cancels what runs under interruptible(), so that cleaning up can follow; a second one ends the process.
+/// The first signal cancels what runs under interruptible(), so that cleaning up can follow; a second one ends the
+/// process.
 class MainLoop {
  public:
   MainLoop();
@@ -36,9 +37,9 @@ class MainLoop {
   template <class T>
   Awaitable<Result<T>> interruptible(Awaitable<Result<T>> operation) {
     if (interrupted_) co_return fail(Errc::cancelled);
-    co_return co_await boost::asio::co_spawn(executor(),
-                                             detail::quietly(std::move(operation)),
-                                             boost::asio::bind_cancellation_slot(stop_.slot(), boost::asio::use_awaitable));
+    co_return co_await boost::asio::co_spawn(
+        executor(), detail::quietly(std::move(operation)),
+        boost::asio::bind_cancellation_slot(stop_.slot(), boost::asio::use_awaitable));
   }
 
  private:

@@ -35,8 +35,7 @@ TaskGroup::~TaskGroup() { NMP_ASSERT(state_->tasks.empty()); }
 void TaskGroup::spawn(Awaitable<void> task) {
   if (state_->closed) return;
   auto it = state_->tasks.emplace(state_->tasks.end());
-  asio::co_spawn(executor_,
-                 quiet(std::move(task)),
+  asio::co_spawn(executor_, quiet(std::move(task)),
                  asio::bind_cancellation_slot(it->slot(), [state = state_, it](std::exception_ptr error) {
                    state->tasks.erase(it);
                    if (state->tasks.empty()) state->ended.notify_all();

@@ -6,9 +6,9 @@
 
 namespace nmp::async {
 
-/// Coroutines that belong to an object. The owner closes the group before it goes: `co_await tasks_.close()` cancels all of
-/// them and waits until they have ended; the destructor asserts that none is left.
-/// Single thread: the executor's.
+/// Coroutines that belong to an object. The owner closes the group before it goes: `co_await tasks_.close()` cancels
+/// all of them and waits until they have ended; the destructor asserts that none is left. Single thread: the
+/// executor's.
 class TaskGroup {
  public:
   explicit TaskGroup(Executor executor);

@@ -12,7 +12,9 @@ namespace nmp::async {
 
 /// For tests: runs one coroutine on `context` to its end and returns its value; aborts after `limit`, naming the hang.
 template <class T>
-T run_until_done(boost::asio::io_context& context, Awaitable<T> task, std::chrono::seconds limit = std::chrono::seconds(60)) {
+T run_until_done(boost::asio::io_context& context,
+                 Awaitable<T> task,
+                 std::chrono::seconds limit = std::chrono::seconds(60)) {
   std::optional<T> value;
   boost::asio::co_spawn(context, std::move(task), [&](std::exception_ptr error, T result) {
     if (error) std::rethrow_exception(error);

@@ -47,10 +47,9 @@ Awaitable<Result<T>> with_deadline(Instant deadline, Awaitable<Result<T>> operat
     co_return fail(Errc::cancelled);
   }
   // The operation listens to the race's own signal, so ours has to be passed on by hand.
-  if (outer.slot().is_connected())
-    outer.slot().assign([race](asio::cancellation_type type) { race->stop.emit(type); });
-  auto result = co_await asio::co_spawn(
-      executor, detail::quietly(std::move(operation)), asio::bind_cancellation_slot(race->stop.slot(), asio::use_awaitable));
+  if (outer.slot().is_connected()) outer.slot().assign([race](asio::cancellation_type type) { race->stop.emit(type); });
+  auto result = co_await asio::co_spawn(executor, detail::quietly(std::move(operation)),
+                                        asio::bind_cancellation_slot(race->stop.slot(), asio::use_awaitable));
   if (outer.slot().is_connected()) outer.slot().clear();
   race->timer.cancel();
   if (!result && race->expired) co_return fail(Errc::deadline_exceeded);

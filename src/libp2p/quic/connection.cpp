@@ -354,7 +354,8 @@ struct Connection::Impl {
       case NGTCP2_ERR_HANDSHAKE_TIMEOUT: return end({Errc::handshake_timeout, false, 0, {}}, false, nullptr);
       case NGTCP2_ERR_RECV_VERSION_NEGOTIATION: return end({Errc::version, false, 0, {}}, false, nullptr);
       case NGTCP2_ERR_RETRY: retry_wanted = true; [[fallthrough]];
-      case NGTCP2_ERR_DROP_CONN: return end({Errc::protocol_violation, false, 0, ngtcp2_strerror(code)}, false, nullptr);
+      case NGTCP2_ERR_DROP_CONN:
+        return end({Errc::protocol_violation, false, 0, ngtcp2_strerror(code)}, false, nullptr);
       default: break;
     }
     ngtcp2_ccerr error;

@@ -122,8 +122,8 @@ class Connection {
   [[nodiscard]] bool closed() const;
   [[nodiscard]] bool forgettable(Instant now) const;
   [[nodiscard]] const std::optional<CloseReason>& close_reason() const;
-  /// Closed because the ClientHello did not begin with its beginning (its datagrams changed places): nothing is kept of a
-  /// stranger's later bytes, so it has to prove its address by Retry and start again.
+  /// Closed because the ClientHello did not begin with its beginning (its datagrams changed places): nothing is kept of
+  /// a stranger's later bytes, so it has to prove its address by Retry and start again.
   [[nodiscard]] bool wants_retry() const;
   /// Queues CONNECTION_CLOSE with an application code.
   void close(std::uint64_t code, Instant now);
