@@ -1,5 +1,7 @@
 #include "pq/mlkem.hpp"
 
+#include <cstring>
+
 #include <nmp_mlkem.h>
 
 #include "pq/errors.hpp"
@@ -28,6 +30,23 @@ Result<void> check(std::int32_t result) {
   }
 }
 
+/// Erases the stack below its caller, where libcrux leaves keys and shared secrets: Rust clears no locals.
+class StackErased {
+ public:
+  StackErased() = default;
+  StackErased(const StackErased&) = delete;
+  StackErased& operator=(const StackErased&) = delete;
+  ~StackErased() { erase_below(); }
+
+ private:
+  /// Well over what ML-KEM-768 takes; Memory.* in tests/security looks whether it is enough.
+  static constexpr std::size_t kStackBytes = 128UZ << 10;
+  [[gnu::noinline]] static void erase_below() {
+    ByteArray<kStackBytes> below;
+    explicit_bzero(below.data(), below.size());
+  }
+};
+
 }  // namespace
 
 Result<EncapsulationKey> EncapsulationKey::from(ByteView bytes) {
@@ -45,6 +64,7 @@ Result<Ciphertext> Ciphertext::from(ByteView bytes) {
 }
 
 Result<KeyPair> keypair(Random& random) {
+  const StackErased erased;
   SecretBytes<64> seed;
   random.fill(seed.mutable_view());
   KeyPair pair{};
@@ -53,6 +73,7 @@ Result<KeyPair> keypair(Random& random) {
 }
 
 Result<Encapsulation> encapsulate(const EncapsulationKey& ek, Random& random) {
+  const StackErased erased;
   SecretBytes<32> seed;
   random.fill(seed.mutable_view());
   Encapsulation out{};
@@ -61,6 +82,7 @@ Result<Encapsulation> encapsulate(const EncapsulationKey& ek, Random& random) {
 }
 
 Result<SharedSecret> decapsulate(const DecapsulationKey& dk, const Ciphertext& ct) {
+  const StackErased erased;
   SharedSecret secret;
   NMP_CHECK(check(nmp_mlkem768_decapsulate(dk.data(), u8(ct.bytes), secret.data())));
   return secret;
