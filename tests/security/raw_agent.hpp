@@ -71,6 +71,16 @@ struct Draft {
   }
 };
 
+/// A connection to the plain listener of a node in another process.
+inline Awaitable<std::shared_ptr<rpc::Channel>> dial(async::Executor executor, std::uint16_t port) {
+  SocketAddress address;
+  address.ip = {std::byte{127}, std::byte{0}, std::byte{0}, std::byte{1}};
+  address.port = port;
+  auto stream = co_await async::dial_tcp(address, in(10s));
+  NMP_ASSERT(stream.has_value());
+  co_return rpc::Channel::make(executor, std::move(*stream), rpc::ChannelOptions());
+}
+
 inline Awaitable<rpc::UnaryReply> ask(std::shared_ptr<rpc::Channel> channel, Bytes request) {
   rpc::CallOptions options;
   options.deadline = in(30s);

@@ -69,16 +69,6 @@ TEST(Replay, AfterTheStoreIsOpenedAnew) {
   });
 }
 
-/// A connection to a node in another process.
-Awaitable<std::shared_ptr<rpc::Channel>> dial(async::Executor executor, std::uint16_t port) {
-  SocketAddress address;
-  address.ip = {std::byte{127}, std::byte{0}, std::byte{0}, std::byte{1}};
-  address.port = port;
-  auto stream = co_await async::dial_tcp(address, in(10s));
-  NMP_ASSERT(stream.has_value());
-  co_return rpc::Channel::make(executor, std::move(*stream), rpc::ChannelOptions());
-}
-
 /// What is held in a node's process dies with it: neither an intent nor a token outlives kill -9.
 TEST(Replay, AfterKillNineAndRestart) {
   TemporaryFolder folder;

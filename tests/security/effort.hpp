@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+
+/// How much a test does: less under a sanitizer, more with NMP_LONG in the environment.
+namespace nmp::security {
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define NMP_TEST_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define NMP_TEST_SANITIZED 1
+#endif
+#ifdef NMP_TEST_SANITIZED
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
+inline bool is_long() { return std::getenv("NMP_LONG") != nullptr; }
+
+/// NMP_SEED, or one that is told, so that a failure can be had again.
+inline std::uint64_t seed(std::uint64_t otherwise) {
+  const char* given = std::getenv("NMP_SEED");
+  const auto out = given == nullptr ? otherwise : std::strtoull(given, nullptr, 10);
+  std::cout << "NMP_SEED=" << out << "\n";
+  return out;
+}
+
+}  // namespace nmp::security
