@@ -35,10 +35,11 @@ inline Bytes knowing_filter() {
   return filter(R"((drop (call $input (i32.const 300) (i32.const 6) (i64.const 0) (i32.const 1024) (i32.const 256)))
     (loop $l (drop (call $wait (i64.const 1000000) (i32.const 1))) (br $l)))");
 }
-/// Has the input "secret" in its memory, and tells it as evidence.
+/// Has the input "secret" in its memory, and tells it as an event and as evidence.
 inline Bytes telling_filter() {
   return filter(R"((i32.store (i32.const 24) (i32.const 1024))
     (i32.store (i32.const 28) (call $input (i32.const 300) (i32.const 6) (i64.const 0) (i32.const 1024) (i32.const 256)))
+    (call $push (i32.const 1024) (i32.load (i32.const 28)))
     (drop (call $write (i32.const 1) (i32.const 24) (i32.const 1) (i32.const 0))))");
 }
 /// 1 MiB of stdout.
