@@ -15,6 +15,23 @@ NMP = os.environ.get("NMP", str(ROOT / "build/release/bin/nmp"))
 FILTERS = pathlib.Path(os.environ.get("NMP_FILTERS", ROOT / "build/filters"))
 
 
+def status_bytes(pid, key="VmRSS"):
+    """A size of /proc/PID/status; None once the process has ended."""
+    try:
+        for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{key}:"):
+                return int(line.split()[1]) * 1024
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return None
+
+
+def cpu_time(pid):
+    """Seconds of processor that a process has used."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Node:
     """One `nmp node` process. `ready` is its first line."""
 
@@ -52,10 +69,10 @@ class Node:
         return (self.folder / "log").read_text()[-3000:]
 
     def rss_bytes(self):
-        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        raise AssertionError("no VmRSS")
+        size = status_bytes(self.process.pid)
+        if size is None:
+            raise AssertionError(f"the node has ended: {self.log_text()}")
+        return size
 
     def kill(self):
         self.process.kill()

@@ -1,14 +1,13 @@
 """What `nmp run` promises, over QUIC between separate processes."""
 import base64
 import json
-import pathlib
 import signal
 import subprocess
 import threading
 import time
 import unittest
 
-from mesh import FILTERS, NMP, MeshTest
+from mesh import FILTERS, NMP, MeshTest, cpu_time
 
 
 class Run(MeshTest):
@@ -120,18 +119,11 @@ class Run(MeshTest):
         self.assertEqual(process.returncode, 130)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
-            if cpu_seconds(slow.process.pid, 0.5) < 0.25:
+            before = cpu_time(slow.process.pid)
+            time.sleep(0.5)
+            if cpu_time(slow.process.pid) - before < 0.25:
                 return
         self.fail("the run goes on after its agent has gone")
-
-
-def cpu_seconds(pid, during):
-    def used():
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / 100
-    before = used()
-    time.sleep(during)
-    return used() - before
 
 
 if __name__ == "__main__":
