@@ -87,6 +87,14 @@ TEST(SeededRandom, ReplaysAndStaysInRange) {
   for (int i = 0; i < 1000; ++i) EXPECT_LT(a.below(7), 7U);
 }
 
+TEST(Erase, TakesAlsoWhatIsEmpty) {
+  Bytes empty;
+  erase(empty);
+  Bytes some(3, std::byte{1});
+  erase(some);
+  EXPECT_EQ(some, Bytes(3));
+}
+
 TEST(SecretBytes, IsErasedWhenMovedFrom) {
   SecretBytes<4> secret(
       std::span<const std::byte, 4>(ByteArray<4>{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}}));
