@@ -7,15 +7,7 @@
 /// How much a test does: less under a sanitizer, more with NMP_LONG in the environment.
 namespace nmp::security {
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define NMP_TEST_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define NMP_TEST_SANITIZED 1
-#endif
-#ifdef NMP_TEST_SANITIZED
+#ifdef NMP_SANITIZED
 inline constexpr bool kSanitized = true;
 #else
 inline constexpr bool kSanitized = false;

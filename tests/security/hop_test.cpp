@@ -1,9 +1,9 @@
 #include <gmock/gmock.h>
 
-#include "client/exchange.hpp"
 #include "core/session_token.hpp"
 #include "pq/mlkem.hpp"
 #include "tests/security/lying_hop.hpp"
+#include "tests/security/real_agent.hpp"
 
 /// The agent's own code path over a plain stream that somebody else holds: nothing leaves unsealed, nothing altered
 /// counts, and no refusal makes it ask for less.
@@ -12,55 +12,6 @@ namespace {
 
 constexpr std::uint8_t kAgent = 1;
 constexpr std::uint8_t kThief = 66;
-
-class Events final : public client::RunObserver {
- public:
-  Awaitable<void> event(const libp2p::PeerId&, std::uint64_t, ByteView data) override {
-    events.push_back(string_of(data));
-    co_return;
-  }
-  std::vector<std::string> events;
-};
-
-client::RunRequest run_request(Bytes module = good_filter()) {
-  client::RunRequest request;
-  request.capability = "scan";
-  request.module = std::move(module);
-  request.inputs["secret"] = to_bytes(std::string_view("the agent's secret words"));
-  request.limits = asked_limits();
-  return request;
-}
-
-/// What came of negotiation and run through a hop: "evidence", or the reason.
-struct Tried {
-  std::string result;
-  std::string words;
-  bool from_node = false;
-  std::size_t events = 0;
-};
-Awaitable<Tried> attempt(World& world, std::shared_ptr<rpc::Channel> channel, client::RunRequest request) {
-  auto identity = key_of(kAgent);
-  Events observer;
-  Tried out;
-  std::optional<crypto::Digest> manifest = world.manifest_hash;
-  auto session = co_await client::negotiate_over(*channel, world.me, identity, manifest, request, in(20s));
-  if (!session) {
-    out.result = session.error().reason->reason;
-    out.words = session.error().message;
-    out.from_node = session.error().from_node;
-    co_return out;
-  }
-  auto executed = co_await client::execute_over(*channel, **session, in(20s), observer);
-  out.events = observer.events.size();
-  if (!executed) {
-    out.result = executed.error().reason->reason;
-    out.words = executed.error().message;
-    out.from_node = executed.error().from_node;
-    co_return out;
-  }
-  out.result = executed->outcome.reason.empty() ? string_of(executed->outcome.evidence) : executed->outcome.reason;
-  co_return out;
-}
 
 void expect_sealed(const LyingHop& hop) {
   for (const auto& message : hop.seen) {
@@ -74,7 +25,7 @@ template <class Arrange>
 Awaitable<Tried> through_hop(World& world, Arrange arrange, std::size_t jobs_expected) {
   LyingHop hop(world, world.connect(std::nullopt));
   arrange(hop);
-  auto tried = co_await attempt(world, hop.connect(), run_request());
+  auto tried = co_await attempt(world, hop.connect(), world.me, kAgent);
   expect_sealed(hop);
   EXPECT_EQ(hop.intents, 1U) << "asked again";
   EXPECT_EQ(hop.jobs, jobs_expected);

@@ -14,11 +14,7 @@ class LyingHop {
     server_.handle(std::string(core::kExecuteLogicMethod), [this](rpc::ServerCall& call) { return execute(call); });
   }
   /// The agent's end.
-  std::shared_ptr<rpc::Channel> connect() {
-    auto [near, far] = async::memory_pipe(world_.executor, 256 * 1024);
-    world_.tasks.spawn(serve(this, std::move(far)));
-    return world_.keep(rpc::Channel::make(world_.executor, std::move(near), rpc::ChannelOptions()));
-  }
+  std::shared_ptr<rpc::Channel> connect() { return world_.connect_to(server_); }
   Awaitable<void> close() { return server_.close(); }
 
   std::function<void(nmp::v1::IntentRequest&)> change_request;
@@ -33,10 +29,6 @@ class LyingHop {
   std::size_t jobs = 0;
 
  private:
-  static Awaitable<void> serve(LyingHop* self, async::ByteStreamPtr stream) {
-    co_await self->server_.serve(std::move(stream), rpc::Caller("agent"));
-  }
-
   Awaitable<rpc::Status> negotiate(rpc::ServerCall& call) {
     ++intents;
     auto message = co_await call.read_only();

@@ -14,11 +14,7 @@ class LyingNode {
     server_.handle(std::string(kNegotiate), [this](rpc::ServerCall& call) { return negotiate(call); });
     server_.handle(std::string(core::kExecuteLogicMethod), [this](rpc::ServerCall& call) { return execute(call); });
   }
-  std::shared_ptr<rpc::Channel> connect() {
-    auto [near, far] = async::memory_pipe(world_.executor, 256 * 1024);
-    world_.tasks.spawn(serve(this, std::move(far)));
-    return world_.keep(rpc::Channel::make(world_.executor, std::move(near), rpc::ChannelOptions()));
-  }
+  std::shared_ptr<rpc::Channel> connect() { return world_.connect_to(server_); }
   Awaitable<void> close() { return server_.close(); }
 
   std::function<void(core::Answer&)> change_answer;
@@ -37,9 +33,6 @@ class LyingNode {
   core::Openings last_openings;
 
  private:
-  static Awaitable<void> serve(LyingNode* self, async::ByteStreamPtr stream) {
-    co_await self->server_.serve(std::move(stream), rpc::Caller("agent"));
-  }
   Awaitable<rpc::Status> negotiate(rpc::ServerCall& call) {
     auto message = co_await call.read_only();
     if (!message) co_return rpc::to_status(message.error());

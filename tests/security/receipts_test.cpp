@@ -1,5 +1,5 @@
-#include "client/exchange.hpp"
 #include "tests/security/lying_node.hpp"
+#include "tests/security/real_agent.hpp"
 #include "verify/receipt_check.hpp"
 
 /// A receipt counts for the one run that it tells of, and only if the chosen node has signed it.
@@ -9,50 +9,12 @@ namespace {
 constexpr std::uint8_t kAgent = 1;
 constexpr std::uint8_t kNode = 30;
 
-client::RunRequest run_request(Bytes module = good_filter()) {
-  client::RunRequest request;
-  request.capability = "scan";
-  request.module = std::move(module);
-  request.inputs["secret"] = to_bytes(std::string_view("the agent's secret words"));
-  request.limits = asked_limits();
-  return request;
-}
-
-struct Tried {
-  std::string result;  ///< The evidence, or the reason.
-  std::string words;
-  Bytes receipt;
-};
-/// The agent's own code against a node that is at `channel` and has the key `key`.
-Awaitable<Tried> attempt(World& world, std::shared_ptr<rpc::Channel> channel, std::uint8_t key, std::uint8_t agent) {
-  auto identity = key_of(agent);
-  auto request = run_request();
-  client::RunObserver observer;
-  Tried out;
-  std::optional<crypto::Digest> manifest = world.manifest_hash;
-  auto session = co_await client::negotiate_over(*channel, peer_of(key), identity, manifest, request, in(20s));
-  if (!session) {
-    out.result = session.error().reason->reason;
-    out.words = session.error().message;
-    co_return out;
-  }
-  auto executed = co_await client::execute_over(*channel, **session, in(20s), observer);
-  if (!executed) {
-    out.result = executed.error().reason->reason;
-    out.words = executed.error().message;
-    co_return out;
-  }
-  out.receipt = executed->outcome.receipt;
-  out.result = executed->outcome.reason.empty() ? string_of(executed->outcome.evidence) : executed->outcome.reason;
-  co_return out;
-}
-
 /// What the agent makes of a node that lies as `arrange` says.
 template <class Arrange>
 Awaitable<Tried> against(World& world, Arrange arrange) {
   LyingNode node(world, kNode);
   arrange(node);
-  auto tried = co_await attempt(world, node.connect(), kNode, kAgent);
+  auto tried = co_await attempt(world, node.connect(), peer_of(kNode), kAgent);
   co_await node.close();
   co_return tried;
 }
@@ -61,7 +23,7 @@ TEST(Receipt, OfAnHonestNodeIsTaken) {
   in_world([](World& world) -> Awaitable<void> {
     auto tried = co_await against(world, [](LyingNode&) {});
     EXPECT_EQ(tried.result, "evidence") << tried.words;
-    auto real = co_await attempt(world, world.connect(peer_of(kAgent)), world.options.node, kAgent);
+    auto real = co_await attempt(world, world.connect(peer_of(kAgent)), world.me, kAgent);
     EXPECT_EQ(real.result, "evidence") << real.words;
   });
 }
@@ -148,7 +110,7 @@ TEST(Receipt, SwappedBetweenNodesAgentsAndRunsIsRefused) {
     for (std::uint8_t node : std::initializer_list<std::uint8_t>{kNode, 31}) {
       for (std::uint8_t agent : std::initializer_list<std::uint8_t>{kAgent, 5}) {
         LyingNode honest(world, node);
-        auto tried = co_await attempt(world, honest.connect(), node, agent);
+        auto tried = co_await attempt(world, honest.connect(), peer_of(node), agent);
         EXPECT_EQ(tried.result, "evidence");
         real.emplace_back(honest.last_proof, honest.last_openings);
         co_await honest.close();

@@ -153,6 +153,12 @@ class World {
     channels.emplace_back(std::move(channel));
     return channels.back();
   }
+  /// The agent's end of a connection that `other` serves, which ends before close().
+  std::shared_ptr<rpc::Channel> connect_to(rpc::Server& other) {
+    auto [near, far] = async::memory_pipe(executor, 256 * 1024);
+    tasks.spawn(serve_by(&other, std::move(far)));
+    return keep(rpc::Channel::make(executor, std::move(near), rpc::ChannelOptions()));
+  }
   /// Over 127.0.0.1, as the plain listener serves it.
   Awaitable<std::shared_ptr<rpc::Channel>> connect_tcp() {
     if (!listener) {
@@ -244,6 +250,9 @@ class World {
   static Awaitable<void> serve(World* self, async::ByteStreamPtr stream, std::optional<libp2p::PeerId> caller) {
     rpc::Caller who = caller ? rpc::Caller(*caller, "test") : rpc::Caller("test");
     co_await self->rpc_server->serve(std::move(stream), std::move(who));
+  }
+  static Awaitable<void> serve_by(rpc::Server* other, async::ByteStreamPtr stream) {
+    co_await other->serve(std::move(stream), rpc::Caller("agent"));
   }
   static Awaitable<void> accept(World* self) {
     for (;;) {
