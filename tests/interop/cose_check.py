@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks our COSE_Sign1 against pycose, an independent implementation (pip install pycose cryptography).
+"""Checks our COSE_Sign1 against pycose, an independent implementation. grpc/run makes its environment
+(grpc/requirements.txt) and runs it.
 
   cose_check.py PROGRAM      PROGRAM is nmp_crypto_test: objects that it writes are verified with pycose.
   cose_check.py --generate   prints the objects that src/crypto/testdata/cose_pycose.txt holds.
