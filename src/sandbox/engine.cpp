@@ -404,7 +404,9 @@ class Engine::Impl {
       ended.reason = reason_of(outcome.error().code);
       core::HostErrorBody body;
       body.reason = ended.reason;
-      body.message = outcome.error().code.message();  // the context may quote the module
+      // The context of a refused module is about what the agent sent; others may name the host's files.
+      const bool about_module = ended.reason == "module_refused" || ended.reason == "invalid_module";
+      body.message = about_module ? outcome.error().message() : outcome.error().code.message();
       core::ResponseBody last(std::move(body));
       if (!to.finished()) (void)co_await send(connection, job, to, live, std::move(last));
     }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "sandbox/guardian/errors.hpp"
+#include "sandbox/guardian/limits.hpp"
 
 namespace nmp::guardian {
 
@@ -181,6 +182,7 @@ Result<BodyInfo> inspect_body(ByteView code, std::uint64_t locals) {
       case 0x0e: {
         NMP_TRY(const auto targets, cursor.leb());
         if (targets >= cursor.left()) return fail(Errc::truncated);
+        if (targets > kBranchTableTargetsMax) return fail(Errc::branch_table_too_large, fmt::format("{}", targets));
         for (std::uint64_t i = 0; i <= targets; ++i) NMP_CHECK(cursor.leb());
         ++shape.branches;
         break;

@@ -41,6 +41,7 @@ std::error_code make_error_code(Errc code) {
       case Errc::too_many_data: return "too_many_data: the module has too many data segments";
       case Errc::custom_too_large: return "custom_too_large: custom sections are too large or too many";
       case Errc::tags_not_allowed: return "tags_not_allowed: exception tags are not part of the profile";
+      case Errc::branch_table_too_large: return "branch_table_too_large: a br_table has too many targets";
       case Errc::opcode_not_allowed: return "opcode_not_allowed: an instruction is outside WebAssembly 2.0";
       case Errc::compile_too_long: return "compile_too_long: the module would take too long to compile";
     }

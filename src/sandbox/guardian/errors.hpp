@@ -41,7 +41,8 @@ enum class Errc {
   too_many_elements,  ///< Element segments.
   too_many_data,      ///< Data segments.
   custom_too_large,
-  tags_not_allowed,    ///< Exceptions are not part of the profile.
+  tags_not_allowed,  ///< Exceptions are not part of the profile.
+  branch_table_too_large,
   opcode_not_allowed,  ///< An instruction outside WebAssembly 2.0: threads, tail calls, exceptions, relaxed SIMD.
   compile_too_long,    ///< The compiler would take too long, by the guardian's estimate.
 };

@@ -127,6 +127,13 @@ TEST(GuardianTest, CompileBombs) {
   expect_refused(many(1, 0, "\x01"sv, 140'000, ""), Errc::function_too_large);
 }
 
+TEST(GuardianTest, BranchTables) {
+  // i32.const 0; br_table of so many targets and a default, all of them the function's own block.
+  EXPECT_TRUE(inspect(many(1, 0, "\x41\x00\x0e\xf0\xff\x03\x00"sv, 1, std::string(65'520, '\0'))).has_value());
+  expect_refused(many(1, 0, "\x41\x00\x0e\xf1\xff\x03\x00"sv, 1, std::string(65'521, '\0')),
+                 Errc::branch_table_too_large);
+}
+
 TEST(GuardianTest, Instructions) {
   for (const auto code : {"\x12\x00"sv, "\xfe\x03\x00"sv, "\x06\x40\x0b"sv, "\xfd\x80\x02"sv, "\xfc\x12"sv, "\xff"sv})
     expect_refused(many(1, 0, code, 1, ""), Errc::opcode_not_allowed);

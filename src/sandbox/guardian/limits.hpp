@@ -26,6 +26,8 @@ inline constexpr std::uint64_t kCompileEffortMax = 6'000'000;
 inline constexpr std::size_t kCodeBytesMax = 24 * 1024 * 1024;
 /// Locals of one function, as the runs add up (a few bytes declare 2^32 of them).
 inline constexpr std::uint32_t kLocalsMax = 4096;
+/// Targets of one br_table. Wasmtime's and the WebAssembly JS API's ceiling.
+inline constexpr std::uint32_t kBranchTableTargetsMax = 65'520;
 inline constexpr std::uint32_t kTablesMax = 2;
 inline constexpr std::uint32_t kTableElementsMax = 65'536;
 inline constexpr std::uint32_t kGlobalsMax = 1024;
