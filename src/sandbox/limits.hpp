@@ -48,8 +48,11 @@ inline constexpr std::size_t kArgumentBytesMax = 64 * 1024;
 /// refused: a snapshot that is not whole promises nothing.
 inline constexpr std::size_t kSnapshotFilesMax = 100'000;
 inline constexpr std::size_t kSnapshotDepthMax = 32;
-/// Compiled modules kept, by their Wasm bytes; machine code is about five times that.
-inline constexpr std::size_t kCacheModuleBytesMax = 64 * 1024 * 1024;
+/// Compiled modules kept, by the memory they hold: of machine code, about five times their Wasm for what toolchains
+/// emit, a hundred times for the worst.
+inline constexpr std::size_t kCacheModuleBytesMax = 128 * 1024 * 1024;
+/// What a function costs beside its machine code.
+inline constexpr std::size_t kFunctionRecordBytes = 64;
 inline constexpr std::size_t kCacheModulesMax = 64;
 /// Modules that wait for the compiler.
 inline constexpr std::size_t kCompileQueueMax = 32;

@@ -81,11 +81,7 @@ class RunnerState : public std::enable_shared_from_this<RunnerState> {
   async::Pool compilers;
   std::size_t compiling = 0;  // network thread
 
-  struct Cached {
-    ModulePtr module;
-    std::size_t bytes = 0;
-  };
-  std::list<Cached> cache;  // newest first; network thread
+  std::list<ModulePtr> cache;  // newest first; network thread
   std::size_t cache_bytes = 0;
 
   std::mutex mutex;
@@ -370,7 +366,6 @@ async::Awaitable<Result<ModulePtr>> Runner::compile(Bytes wasm, std::optional<cr
   if (auto module = cached(digest)) co_return module;
   if (state->compiling >= kCompileQueueMax) co_return fail(Errc::busy, "the compiler's queue is full");
   ++state->compiling;
-  const auto size = wasm.size();
   auto work = [engine = state->engine, policy = state->options.policy, wasm = std::move(wasm),
                digest]() -> Result<ModulePtr> {
     NMP_TRY(auto info, guardian::inspect(wasm, policy));
@@ -380,12 +375,12 @@ async::Awaitable<Result<ModulePtr>> Runner::compile(Bytes wasm, std::optional<cr
   --state->compiling;
   if (!module) co_return module;
   for (const auto& entry : state->cache)  // two compiled it at once
-    if (entry.module->sha256() == digest) co_return entry.module;
-  state->cache.push_front({*module, size});
-  state->cache_bytes += size;
+    if (entry->sha256() == digest) co_return entry;
+  state->cache.push_front(*module);
+  state->cache_bytes += (*module)->memory_bytes();
   while (state->cache.size() > 1 &&
          (state->cache.size() > kCacheModulesMax || state->cache_bytes > state->options.cache_module_bytes_max)) {
-    state->cache_bytes -= state->cache.back().bytes;
+    state->cache_bytes -= state->cache.back()->memory_bytes();
     state->cache.pop_back();
   }
   co_return module;
@@ -394,9 +389,9 @@ async::Awaitable<Result<ModulePtr>> Runner::compile(Bytes wasm, std::optional<cr
 ModulePtr Runner::cached(const crypto::Digest& sha256) const {
   auto& cache = state_->cache;
   for (auto it = cache.begin(); it != cache.end(); ++it) {
-    if (it->module->sha256() != sha256) continue;
+    if ((*it)->sha256() != sha256) continue;
     cache.splice(cache.begin(), cache, it);
-    return it->module;
+    return *it;
   }
   return nullptr;
 }

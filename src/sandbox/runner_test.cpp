@@ -411,6 +411,24 @@ TEST_F(RunnerTest, RunsGoOnWhileACompileTakesLong) {
   while (tasks.size() > 0) context_.run_one_for(std::chrono::milliseconds(10));
 }
 
+TEST_F(RunnerTest, KeepsModulesByTheMemoryOfTheirCode) {
+  RunnerOptions options;
+  options.random = &crypto::system_random();
+  options.cache_module_bytes_max = 4 << 20;
+  runner_ = *Runner::make(context_.get_executor(), options);
+  // 80 KB of Wasm each, from which the compiler makes over two MiB.
+  std::string functions;
+  for (int i = 0; i < 8'000; ++i) functions += "(func)";
+  std::vector<crypto::Digest> digests;
+  for (const std::string_view body : {"nop", "nop nop", "nop nop nop"}) {
+    const auto wasm = module(body, functions + "(memory (export \"memory\") 1)");
+    digests.push_back(crypto::sha256(wasm));
+    ASSERT_TRUE(compile(wasm).has_value());
+    EXPECT_NE(runner_->cached(digests.back()), nullptr);
+  }
+  EXPECT_EQ(runner_->cached(digests.front()), nullptr);
+}
+
 #ifndef NMP_SANITIZED  // whose shadow memory counts as resident
 std::size_t resident_bytes() {
   std::ifstream file("/proc/self/statm");
@@ -418,6 +436,18 @@ std::size_t resident_bytes() {
   std::size_t resident = 0;
   file >> size >> resident;
   return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+TEST_F(RunnerTest, ACompileGivesItsMemoryBack) {
+  ASSERT_TRUE(compile(module("nop")).has_value());
+  const auto before = resident_bytes();
+  // The compiler takes over 400 MiB for it.
+  std::string body;
+  for (int i = 0; i < 20'000; ++i) body += "loop ";
+  for (int i = 0; i < 20'000; ++i) body += "end ";
+  ASSERT_TRUE(
+      compile(wat("(module (memory (export \"memory\") 1) (func (export \"_start\") " + body + "))")).has_value());
+  EXPECT_LT(resident_bytes(), before + (32 << 20));
 }
 
 struct Flood {

@@ -1,6 +1,7 @@
 #include "sandbox/wasmtime_engine.hpp"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <wasmtime.h>
 
 #include "base/async/awaitable.hpp"
@@ -30,6 +31,9 @@ using FunctionType = Owned<wasm_functype_t, &wasm_functype_delete>;
 using ConfigPtr = Owned<wasm_config_t, &wasm_config_delete>;
 using PoolPtr = Owned<wasmtime_pooling_allocation_config_t, &wasmtime_pooling_allocation_config_delete>;
 using StorePtr = Owned<wasmtime_store_t, &wasmtime_store_delete>;
+using EnginePtr = Owned<wasm_engine_t, &wasm_engine_delete>;
+using WasmtimeModulePtr = Owned<wasmtime_module_t, &wasmtime_module_delete>;
+using BytesPtr = Owned<wasm_byte_vec_t, &wasm_byte_vec_delete>;
 using FuturePtr = Owned<wasmtime_call_future_t, &wasmtime_call_future_delete>;
 
 /// Messages of Wasmtime may quote the module: cut and escaped.
@@ -70,6 +74,71 @@ const std::vector<Linked>& linked_functions() {
   return table;
 }
 
+/// All that decides what code the compiler makes: the same for the engine that compiles and the one that runs.
+ConfigPtr code_config() {
+  ConfigPtr config(wasm_config_new());
+  wasmtime_config_consume_fuel_set(config.get(), true);
+  wasmtime_config_epoch_interruption_set(config.get(), true);
+  wasmtime_config_max_wasm_stack_set(config.get(), kGuestStackBytes);
+  wasmtime_config_async_stack_size_set(config.get(), kGuestStackBytes + kHostStackBytes);
+  wasmtime_config_shared_memory_set(config.get(), false);
+  wasmtime_config_wasm_tail_call_set(config.get(), false);
+  wasmtime_config_wasm_simd_set(config.get(), true);
+  wasmtime_config_wasm_relaxed_simd_set(config.get(), false);
+  wasmtime_config_wasm_multi_memory_set(config.get(), false);
+  wasmtime_config_wasm_memory64_set(config.get(), false);
+  wasmtime_config_wasm_wide_arithmetic_set(config.get(), false);
+  wasmtime_config_wasm_custom_page_sizes_set(config.get(), false);
+  wasmtime_config_wasm_stack_switching_set(config.get(), false);
+  wasmtime_config_wasm_component_model_set(config.get(), false);
+  wasmtime_config_cranelift_nan_canonicalization_set(config.get(), true);
+  wasmtime_config_cranelift_opt_level_set(config.get(), WASMTIME_OPT_LEVEL_SPEED);
+  // A compile has one core: the others are for runs and the network.
+  wasmtime_config_parallel_compilation_set(config.get(), false);
+  // A 4 GiB reservation with guards makes bounds checks free; address space is not memory.
+  wasmtime_config_memory_reservation_set(config.get(), 4ULL << 30);
+  wasmtime_config_memory_guard_size_set(config.get(), 32ULL << 20);
+  wasmtime_config_memory_may_move_set(config.get(), false);
+  wasmtime_config_memory_init_cow_set(config.get(), true);
+  return config;
+}
+
+/// Gives what the allocator kept of a compile back to the system. A millisecond, after a hostile module tens of them.
+struct TrimAtEnd {
+  TrimAtEnd() = default;
+  TrimAtEnd(const TrimAtEnd&) = delete;
+  TrimAtEnd& operator=(const TrimAtEnd&) = delete;
+  ~TrimAtEnd() {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+  }
+};
+
+/// Compiles in an engine of its own, which is thrown away: Cranelift's working memory, hundreds of MiB after a hostile
+/// module, belongs to its engine and never shrinks. The code is then loaded into the engine that runs it.
+Result<WasmtimeModulePtr> compile_apart(wasm_engine_t* engine, ByteView wasm) {
+  const TrimAtEnd trim;
+  wasm_byte_vec_t code;
+  wasm_byte_vec_new_empty(&code);
+  const BytesPtr owner(&code);
+  {
+    const EnginePtr compiler(wasm_engine_new_with_config(code_config().release()));
+    if (compiler == nullptr) return fail(Errc::engine_failed, "wasm_engine_new_with_config");
+    wasmtime_module_t* module = nullptr;
+    ErrorPtr error(wasmtime_module_new(compiler.get(), u8(wasm), wasm.size(), &module));
+    if (error) return fail(Errc::invalid_module, message_of(error.get()));
+    const WasmtimeModulePtr compiled(module);
+    error.reset(wasmtime_module_serialize(module, &code));
+    if (error) return fail(Errc::engine_failed, message_of(error.get()));
+  }
+  wasmtime_module_t* module = nullptr;
+  const ErrorPtr error(
+      wasmtime_module_deserialize(engine, reinterpret_cast<const std::uint8_t*>(code.data), code.size, &module));
+  if (error) return fail(Errc::invalid_module, message_of(error.get()));
+  return WasmtimeModulePtr(module);
+}
+
 Instant now() { return async::system_clock().now(); }
 
 }  // namespace
@@ -98,7 +167,6 @@ struct Guest::State {
   }
 };
 
-/// What Wasmtime calls. Nothing here throws; the guest stands still meanwhile.
 /// Guests' stacks go from one worker thread to another under a lock of Wasmtime's, which ThreadSanitizer does not see:
 /// each call out of a guest tells it. Nothing in other builds.
 class StackHandOver {
@@ -114,6 +182,7 @@ class StackHandOver {
 #endif
 };
 
+/// What Wasmtime calls. Nothing here throws; the guest stands still meanwhile.
 struct GuestTrampolines {
   using State = Guest::State;
 
@@ -185,31 +254,7 @@ struct GuestTrampolines {
 };
 
 Result<std::unique_ptr<WasmtimeEngine>> WasmtimeEngine::make(Options options) {
-  ConfigPtr config(wasm_config_new());
-  wasmtime_config_consume_fuel_set(config.get(), true);
-  wasmtime_config_epoch_interruption_set(config.get(), true);
-  wasmtime_config_max_wasm_stack_set(config.get(), kGuestStackBytes);
-  wasmtime_config_async_stack_size_set(config.get(), kGuestStackBytes + kHostStackBytes);
-  wasmtime_config_shared_memory_set(config.get(), false);
-  wasmtime_config_wasm_tail_call_set(config.get(), false);
-  wasmtime_config_wasm_simd_set(config.get(), true);
-  wasmtime_config_wasm_relaxed_simd_set(config.get(), false);
-  wasmtime_config_wasm_multi_memory_set(config.get(), false);
-  wasmtime_config_wasm_memory64_set(config.get(), false);
-  wasmtime_config_wasm_wide_arithmetic_set(config.get(), false);
-  wasmtime_config_wasm_custom_page_sizes_set(config.get(), false);
-  wasmtime_config_wasm_stack_switching_set(config.get(), false);
-  wasmtime_config_wasm_component_model_set(config.get(), false);
-  wasmtime_config_cranelift_nan_canonicalization_set(config.get(), true);
-  wasmtime_config_cranelift_opt_level_set(config.get(), WASMTIME_OPT_LEVEL_SPEED);
-  // A compile has one core: the others are for runs and the network.
-  wasmtime_config_parallel_compilation_set(config.get(), false);
-  // A 4 GiB reservation with guards makes bounds checks free; address space is not memory.
-  wasmtime_config_memory_reservation_set(config.get(), 4ULL << 30);
-  wasmtime_config_memory_guard_size_set(config.get(), 32ULL << 20);
-  wasmtime_config_memory_may_move_set(config.get(), false);
-  wasmtime_config_memory_init_cow_set(config.get(), true);
-
+  auto config = code_config();
   PoolPtr pool(wasmtime_pooling_allocation_config_new());
   // A run that ended frees its slot a moment after its last turn.
   const auto slots = options.runs_max + 8;
@@ -271,10 +316,15 @@ Result<std::shared_ptr<const CompiledModule>> CompiledModule::compile(std::share
   out->engine_ = std::move(engine);
   out->info_ = std::move(info);
   out->sha256_ = sha256;
-  ErrorPtr error(wasmtime_module_new(out->engine_->engine(), u8(wasm), wasm.size(), &out->module_));
+  NMP_TRY(auto module, compile_apart(out->engine_->engine(), wasm));
+  out->module_ = module.release();
+  const ErrorPtr error(wasmtime_linker_instantiate_pre(out->engine_->linker(), out->module_, &out->pre_));
   if (error) return fail(Errc::invalid_module, message_of(error.get()));
-  error.reset(wasmtime_linker_instantiate_pre(out->engine_->linker(), out->module_, &out->pre_));
-  if (error) return fail(Errc::invalid_module, message_of(error.get()));
+  void* begin = nullptr;
+  void* end = nullptr;
+  wasmtime_module_image_range(out->module_, &begin, &end);
+  out->memory_bytes_ = static_cast<std::size_t>(static_cast<char*>(end) - static_cast<char*>(begin)) +
+                       kFunctionRecordBytes * out->info_.functions;
   return std::shared_ptr<const CompiledModule>(std::move(out));
 }
 

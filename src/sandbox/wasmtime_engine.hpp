@@ -64,6 +64,9 @@ class CompiledModule {
   [[nodiscard]] const crypto::Digest& sha256() const { return sha256_; }
   [[nodiscard]] const guardian::ModuleInfo& info() const { return info_; }
   [[nodiscard]] const wasmtime_instance_pre* pre() const { return pre_; }
+  /// What it holds while it is kept: machine code with its tables, and Wasmtime's records of its functions. An estimate
+  /// that is not below.
+  [[nodiscard]] std::size_t memory_bytes() const { return memory_bytes_; }
 
  private:
   CompiledModule() = default;
@@ -72,6 +75,7 @@ class CompiledModule {
   wasmtime_instance_pre* pre_ = nullptr;
   crypto::Digest sha256_{};
   guardian::ModuleInfo info_;
+  std::size_t memory_bytes_ = 0;
 };
 
 /// One guest: a store, its instance and the call of `_start`, polled in turns. One thread at a time; it may change.
