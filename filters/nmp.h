@@ -13,7 +13,8 @@
  * replayable when a receipt asks for it. Where a call may wait (push_event, wait, a write to stdout, poll_oneoff), the filter
  * is held without costing a thread, and its wall time goes on.
  *
- * A pointer or length outside the filter's memory ends the run (reason `guest_misuse`).
+ * A pointer or length outside the filter's memory: the calls below end the run (reason `guest_misuse`), those of WASI
+ * answer `fault` (21).
  * Works in C and C++ with any compiler that knows clang's import attributes.
  */
 #ifndef NMP_FILTER_H

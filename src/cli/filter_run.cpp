@@ -13,8 +13,6 @@
 namespace nmp::cli {
 namespace {
 
-int code_of(const std::error_code& code) { return code == Errc::cancelled ? kInterrupted : kFilterFailed; }
-
 std::string reason_of(const std::error_code& code) {
   if (code.category() == sandbox::make_error_code(sandbox::Errc::trap).category())
     return std::string(sandbox::reason_of(static_cast<sandbox::Errc>(code.value())));
@@ -26,7 +24,7 @@ int failed(const Error& error, Output& output) {
     return output.failure(kRefused, error.code.message(),
                           fmt::format("a node would refuse the filter: {}\n     {}", escape_text(error.message(), 500),
                                       guardian::advice(static_cast<guardian::Errc>(error.code.value()))));
-  return output.failure(code_of(error.code), reason_of(error.code), escape_text(error.message(), 500));
+  return output.failure(exit_of(reason_of(error.code)), reason_of(error.code), escape_text(error.message(), 500));
 }
 
 void show(const sandbox::Output& piece, Bytes& evidence, std::uint64_t& sequence, Output& output) {

@@ -214,7 +214,7 @@ void show_outcome(const client::RunOutcome& outcome, Output& output) {
   if (output.json()) return;
   if (!outcome.diagnostics.empty()) std::fputs((escape_lines(text_of(outcome.diagnostics))).c_str(), stderr);
   if (!outcome.reason.empty()) {
-    (void)output.failure(kFilterFailed, outcome.reason, escape_text(outcome.explanation, 1024));
+    (void)output.failure(exit_of(outcome.reason), outcome.reason, escape_text(outcome.explanation, 1024));
     return;
   }
   output.bytes(outcome.evidence);
@@ -298,7 +298,7 @@ async::Awaitable<void> run_on(client::Agent& agent,
     ++tally.answered;
   } else {
     ++tally.failed;
-    if (!tally.first_failure) tally.first_failure = kFilterFailed;
+    if (!tally.first_failure) tally.first_failure = exit_of(outcome->reason);
   }
   if (options.receipt_out && !outcome->receipt.empty()) {
     auto path = *options.receipt_out;

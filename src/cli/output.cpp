@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/encoding.hpp"
+#include "core/errors.hpp"
 
 namespace nmp::cli {
 namespace {
@@ -38,6 +39,11 @@ std::size_t width_of(std::string_view text) {
 }
 
 }  // namespace
+
+int exit_of(std::string_view reason) {
+  const auto* known = core::find_reason(reason);
+  return known == nullptr ? kFilterFailed : known->exit;
+}
 
 Output::Output(Options options)
     : options_(options),

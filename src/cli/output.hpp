@@ -24,6 +24,9 @@ enum Exit : int {
   kInterrupted = 130,
 };
 
+/// The exit code of a failed run's reason (docs/errors.md). One that a newer node made up is the filter's failure.
+[[nodiscard]] int exit_of(std::string_view reason);
+
 /// What a command says: with --json one JSON object a line on stdout, else words for people. Progress and complaints go
 /// to stderr either way. Colour only on a terminal and without NO_COLOR (no-color.org).
 /// Any thread may call. A call waits for one that a slow reader of stdout holds up; progress() is then left out.
