@@ -1,23 +1,38 @@
 #!/usr/bin/env python3
-"""Stock grpcio, with no generated stubs: what it calls it learns by reflection.
+"""Python's grpcio against our servers, without generated stubs.
 
-  python_client.py service HOST:PORT    against `nmp_grpc_interop server`
-  python_client.py node HOST:PORT       against the [tcp] listener of a real node with an open capability
+  python_client.py service HOST:PORT           against `nmp_grpc_interop server`
+  python_client.py node HOST:PORT PEER_ID      against the [tcp] listener of a real node with the open capability log-scan
+  python_client.py stream HOST:PORT PEER_ID    against such a node without [tcp], by a tunnel into libp2p streams
+
+What it calls it learns by reflection; a node without [tcp] has none, so there it compiles proto/nmp/v1/nmp.proto.
+On [tcp] the caller is the signer of the intent, so an intent made here is accepted. In a libp2p stream the caller is the
+peer at the other end of the connection, the tunnel: the same intent must be refused.
 
 One line a check; exit code 1 if any fails. Needs requirements.txt; ./run makes the environment.
 """
 
+import hashlib
+import os
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
+import cbor2
 import grpc
-from google.protobuf import descriptor_pool, message_factory
+import grpc_tools.protoc
+from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_status import rpc_status
+from pycose.keys import OKPKey
+from pycose.keys.curves import Ed25519
+from pycose.messages import Sign1Message
 
 SECONDS = 20
 SPECIAL = "\t\ntest with whitespace\r\nand Unicode BMP \u263a and non-BMP \U0001f608\t\n"
@@ -52,13 +67,13 @@ def error_info(error):
 
 
 class Peer:
-    """Methods and message types of a server, by reflection."""
+    """Methods and message types of a server, by reflection or of `pool`."""
 
-    def __init__(self, address):
+    def __init__(self, address, pool=None):
         self.channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", 32 << 20)])
         grpc.channel_ready_future(self.channel).result(SECONDS)
         self.database = ProtoReflectionDescriptorDatabase(self.channel)
-        self.pool = descriptor_pool.DescriptorPool(self.database)
+        self.pool = pool or descriptor_pool.DescriptorPool(self.database)
 
     def type(self, name):
         return message_factory.GetMessageClass(self.pool.FindMessageTypeByName(name))
@@ -221,40 +236,147 @@ def service_checks(peer):
 
 
 MESH = "nmp.v1.NeuralMesh"
+BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+PEER_PREFIX = bytes.fromhex("002408011220")
 
 
-def node_checks(peer):
-    def check_negotiate():
-        request = peer.type("nmp.v1.IntentRequest")()
-        try:
-            peer.method(MESH, "NegotiateIntent")(request)
-        except grpc.RpcError as error:
-            info = error_info(error)
-            equal(info.domain, "nmp", "domain")
-            if not info.reason or error.code() == grpc.StatusCode.UNKNOWN:
-                raise AssertionError(f"{error.code()} with reason {info.reason!r}") from None
-            return
-        raise AssertionError("an empty intent was accepted")
+def base58(data):
+    number, out = int.from_bytes(data, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        out = BASE58[digit] + out
+    return BASE58[0] * (len(data) - len(data.lstrip(b"\0"))) + out
+
+
+def peer_bytes(text):
+    """The 38 bytes of an Ed25519 peer ID."""
+    number = 0
+    for letter in text:
+        number = number * 58 + BASE58.index(letter)
+    return number.to_bytes(38, "big")
+
+
+def compiled():
+    """The pool of our contract's file."""
+    folder = Path(__file__).resolve().parents[3] / "proto"
+    with tempfile.TemporaryDirectory() as out:
+        file = Path(out) / "set"
+        words = ["protoc", f"--proto_path={folder}", "--include_imports", f"--descriptor_set_out={file}", "nmp/v1/nmp.proto"]
+        if grpc_tools.protoc.main(words) != 0:
+            raise AssertionError("protoc failed")
+        files = descriptor_pb2.FileDescriptorSet.FromString(file.read_bytes())
+    pool = descriptor_pool.DescriptorPool()
+    for one in files.file:
+        pool.Add(one)
+    return pool
+
+
+def intent_request(peer, node, spoil=None):
+    """An intent for log-scan by a new agent (intent.cddl), signed with pycose."""
+    seed = os.urandom(32)
+    public = ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    agent, now = PEER_PREFIX + public, int(time.time())
+    intent = {
+        1: 1, 2: node, 3: agent, 4: "run", 5: "log-scan", 6: hashlib.sha256(b"a module").digest(), 7: os.urandom(32), 8: None,
+        9: {1: 1 << 20}, 10: [1], 11: x25519.X25519PrivateKey.generate().public_key().public_bytes_raw(), 12: os.urandom(32),
+        13: now, 14: now + 60, 15: "signed", 16: None, 17: None,
+    }  # fmt: skip
+    header = cbor2.dumps({1: -8, 4: agent, 16: "application/nmp-intent-v1+cose"}, canonical=True)
+    message = Sign1Message(phdr_encoded=header, uhdr={}, payload=cbor2.dumps(intent, canonical=True))
+    message.key = OKPKey(crv=Ed25519, d=seed, x=public)
+    signed = message.encode(tag=True)
+    return peer.type("nmp.v1.IntentRequest")(
+        agent_did="did:key:z" + base58(b"\xed\x01" + public), capability_hash="log-scan",
+        proof_of_intent=spoil(signed) if spoil else signed,
+    )  # fmt: skip
+
+
+def mesh_checks(peer, node, in_stream):
+    negotiate, request = peer.method(MESH, "NegotiateIntent"), peer.type("nmp.v1.IntentRequest")
+
+    def refused(code, reason, call, *arguments):
+        info = error_info(fails_with(code, call, *arguments))
+        equal((info.domain, info.reason), ("nmp", reason), "ErrorInfo")
+
+    def refuses(make):
+        return lambda: refused(grpc.StatusCode.UNAUTHENTICATED, "intent_refused", negotiate, make())
+
+    def check_intent():
+        asked = intent_request(peer, node)
+        if in_stream:
+            return refused(grpc.StatusCode.PERMISSION_DENIED, "agent_mismatch", negotiate, asked)
+        answer = negotiate(asked)
+        equal((answer.accepted, len(answer.session_token), len(answer.kyber_public_key)), (True, 43, 1184))
+        equal(cbor2.loads(answer.answer).tag, 18, "tag of the answer")
+        refused(grpc.StatusCode.ALREADY_EXISTS, "replayed", negotiate, asked)
+
+    def check_token():
+        unknown = peer.type("nmp.v1.LogicRequest")(session_token="A" * 43, aes_nonce=bytes(12))
+        refused(grpc.StatusCode.UNAUTHENTICATED, "session_unknown", peer.method(MESH, "ExecuteLogic"), unknown)
 
     def check_watch():
-        request = peer.type("nmp.v1.WatchEventsRequest")()
-        fails_with(grpc.StatusCode.UNIMPLEMENTED, peer.method(MESH, "WatchEvents"), request)
+        error = fails_with(grpc.StatusCode.UNIMPLEMENTED, peer.method(MESH, "WatchEvents"), peer.type("nmp.v1.WatchEventsRequest")())
+        equal(error_info(error).reason, "not_available")
+
+    def check_too_large():
+        fails_with(grpc.StatusCode.RESOURCE_EXHAUSTED, negotiate, request(proof_of_intent=bytes(48 << 10)))
 
     return [
-        ("reflection", lambda: check_reflection(peer, MESH)),
-        ("health", lambda: check_health(peer, MESH)),
-        ("empty_intent_is_refused", check_negotiate),
+        ("empty_intent_is_refused", refuses(request)),
+        ("malformed_intent_is_refused", refuses(lambda: request(proof_of_intent=b"\xd2\x84no intent"))),
+        ("spoilt_signature_is_refused", refuses(lambda: intent_request(peer, node, lambda s: s[:-1] + bytes([s[-1] ^ 1])))),
+        ("signed_intent", check_intent),
+        ("unknown_session_is_refused", check_token),
         ("watch_is_not_there_yet", check_watch),
+        ("too_large_intent_is_refused", check_too_large),
     ]
 
 
+def node_checks(peer, node):
+    return [
+        ("reflection", lambda: check_reflection(peer, MESH)),
+        ("health", lambda: check_health(peer, MESH)),
+        *mesh_checks(peer, node, in_stream=False),
+    ]
+
+
+def stream_checks(peer, node):
+    def check_no_reflection():
+        ask = reflection_pb2.ServerReflectionRequest(list_services="")
+        fails_with(grpc.StatusCode.UNIMPLEMENTED, peer.reflect_v1, ask)
+        check = health_pb2_grpc.HealthStub(peer.channel).Check
+        fails_with(grpc.StatusCode.UNIMPLEMENTED, check, health_pb2.HealthCheckRequest(), timeout=SECONDS)
+
+    def check_probation():
+        """A stranger's connection is closed after 10 s; the next one serves."""
+        states = []
+        peer.channel.subscribe(states.append)
+        time.sleep(11)
+        if not set(states) - {grpc.ChannelConnectivity.READY}:
+            raise AssertionError("the connection outlived its probation")
+        error = fails_with(
+            grpc.StatusCode.UNAUTHENTICATED, peer.method(MESH, "NegotiateIntent"),
+            peer.type("nmp.v1.IntentRequest")(), wait_for_ready=True)  # fmt: skip
+        equal(error_info(error).reason, "intent_refused")
+
+    return [
+        *mesh_checks(peer, node, in_stream=True),
+        ("no_reflection_nor_health", check_no_reflection),
+        ("calls_after_probation_ended", check_probation),
+    ]
+
+
+MODES = {"service": (1, service_checks), "node": (2, node_checks), "stream": (2, stream_checks)}
+
+
 def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in ("service", "node"):
+    mode, *arguments = sys.argv[1:] or [""]
+    if mode not in MODES or len(arguments) != MODES[mode][0]:
         print(__doc__, file=sys.stderr)
         return 2
     failed = False
-    peer = Peer(sys.argv[2])
-    for name, check in (service_checks if sys.argv[1] == "service" else node_checks)(peer):
+    peer = Peer(arguments[0], compiled() if mode == "stream" else None)
+    for name, check in MODES[mode][1](peer, *map(peer_bytes, arguments[1:])):
         try:
             check()
             print(f"{name}\tok", flush=True)
