@@ -11,9 +11,8 @@ namespace nmp::libp2p::quic {
 namespace {
 
 /// RFC 9000 section 10.3: an endpoint's reset is shorter than what caused it, so that two of them do not answer each
-/// other for ever, and at least 21 bytes; 41 look like an ordinary short packet.
+/// other for ever, and at least 21 bytes; 41 look like an ordinary short packet. A keep-alive of ngtcp2's has 38.
 constexpr std::size_t kResetBytesMax = 41;
-constexpr std::size_t kResetTriggerBytesMin = 43;
 constexpr std::size_t kResetBytesMin = 21;
 constexpr std::size_t kCidBytes = 16;
 constexpr std::size_t kReplyBytesMax = 512;
@@ -193,7 +192,7 @@ void Endpoint::send_version_negotiation(const Connection::Path& path, ByteView d
 }
 
 void Endpoint::send_stateless_reset(const Connection::Path& path, ByteView datagram, ByteView dcid, Instant now) {
-  if (datagram.size() < kResetTriggerBytesMin || dcid.size() != kCidBytes || !may_reply(now)) {
+  if (datagram.size() <= kResetBytesMin || dcid.size() != kCidBytes || !may_reply(now)) {
     ++stats_.datagrams_dropped;
     return;
   }
@@ -202,9 +201,10 @@ void Endpoint::send_stateless_reset(const Connection::Path& path, ByteView datag
   std::array<std::uint8_t, NGTCP2_STATELESS_RESET_TOKENLEN> token;
   if (ngtcp2_crypto_generate_stateless_reset_token(token.data(), secrets_.reset.data(), 32, &cid) != 0) return;
   auto noise = random_.bytes<kResetBytesMax - NGTCP2_STATELESS_RESET_TOKENLEN>();
+  auto noise_size = std::min(kResetBytesMax, datagram.size() - 1) - NGTCP2_STATELESS_RESET_TOKENLEN;
   std::array<std::uint8_t, kResetBytesMax> packet;
   auto size =
-      ngtcp2_pkt_write_stateless_reset(packet.data(), packet.size(), token.data(), u8(ByteView(noise)), noise.size());
+      ngtcp2_pkt_write_stateless_reset(packet.data(), packet.size(), token.data(), u8(ByteView(noise)), noise_size);
   if (size <= 0) return;
   ++stats_.stateless_resets_sent;
   replies_.push_back({path, written(packet, size)});

@@ -326,6 +326,16 @@ TEST(Quic, ARestartedServerEndsOldConnectionsByStatelessReset) {
   EXPECT_GE(pair.server.endpoint->stats().stateless_resets_sent, 1U);
 }
 
+TEST(Quic, ARestartedServerEndsIdleConnectionsAtTheirNextKeepAlive) {
+  Pair pair(9);
+  pair.connect();
+  EXPECT_EQ(transfer(pair, pair.open(), 5000), 5000U);
+  pair.server.restart();
+  // A keep-alive after two fifths of the idle timeout.
+  ASSERT_TRUE(pair.net.run([&] { return pair.client.seen(Event::Kind::closed).has_value(); }, kIdleTimeout / 2));
+  EXPECT_EQ(pair.c().close_reason()->error, Errc::stateless_reset);
+}
+
 TEST(Quic, AForgedResetIsNotRecognised) {
   Pair pair(10);
   pair.connect();
