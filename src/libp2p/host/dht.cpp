@@ -29,6 +29,7 @@ struct Dht::Run {
       : query(std::move(want), dht.host_.id(), seeds, dht.options_.validators, options, now(), dht.observer_),
         changed(dht.tasks_.executor()) {}
   kad::Query query;
+  bool news = false;  ///< since the loop last asked the query what to do
   async::Event changed;
 };
 
@@ -106,6 +107,10 @@ void Dht::identified(const PeerId& peer, const PeerDetails& details) {
   table_.insert(std::move(info), now());
 }
 
+void Dht::disconnected(const PeerId& peer) {
+  if (table_.contains(peer)) lost_ = true;
+}
+
 std::optional<PeerInfo> Dht::known(const PeerId& peer) const {
   if (peer == host_.id()) return PeerInfo{peer, host_.listen_addresses()};
   auto member = table_.find(peer);
@@ -142,7 +147,10 @@ async::Awaitable<Result<Dht::RunPtr>> Dht::run(kad::Query::Want want,
       if (found && !found(provider)) run->query.stop(now());
     }
     if (run->query.done()) break;
+    run->news = false;
     for (auto& peer : run->query.next(now())) tasks_.spawn(ask(run, std::move(peer)));
+    // A request may be over before spawn() returns (dial backoff, no address): nobody waits for its event yet.
+    if (run->news) continue;
     auto woken = co_await run->changed.wait(run->query.deadline());
     if (!woken && woken.error().code == Errc::cancelled) {
       run->query.stop(now());
@@ -167,6 +175,7 @@ async::Awaitable<void> Dht::ask(RunPtr run, PeerInfo peer) {
     if (answer.error().code != Errc::cancelled) table_.on_failure(peer.id);
     run->query.on_failure(peer.id, now());
   }
+  run->news = true;
   run->changed.notify_all();
 }
 
@@ -204,7 +213,8 @@ async::Awaitable<Result<void>> Dht::look_up_self(Instant deadline) {
   kad::Query::Want want;
   want.key = to_bytes(host_.id().bytes());
   auto seeds = table_.closest(table_.self_key(), options_.k);
-  if (table_.size() < kad::kTableLow) seeds.insert(seeds.end(), options_.bootstrap.begin(), options_.bootstrap.end());
+  // Always: a bootstrap peer that was away for so long that it left the tables knows nobody until a member comes back.
+  seeds.insert(seeds.end(), options_.bootstrap.begin(), options_.bootstrap.end());
   NMP_CO_TRY(auto done, co_await run(std::move(want), std::move(seeds), ProviderFound(), deadline));
   last_stats_ = done->query.stats(now());
   if (done->query.closest().empty()) co_return fail(Errc::unavailable, "kad: no peer answered");
@@ -247,7 +257,8 @@ async::Awaitable<void> Dht::maintain() {
 
     auto stats = last_stats_;  // of calls only
     auto deadline = now() + kad::kLookupTimeout;
-    bool low = table_.size() < kad::kTableLow && now() - checked >= kad::kTableCheckInterval;
+    bool low =
+        table_.size() < kad::kTableLow && (std::exchange(lost_, false) || now() - checked >= kad::kTableCheckInterval);
     bool due = now() - refreshed >= options_.refresh_interval;
     if (low || due) {
       checked = now();

@@ -98,6 +98,7 @@ class Dht final : private HostObserver {
   class Call;
 
   void identified(const PeerId& peer, const PeerDetails& details) override;
+  void disconnected(const PeerId& peer) override;
 
   async::Awaitable<Result<RunPtr>> run(kad::Query::Want want,
                                        std::vector<PeerInfo> seeds,
@@ -136,6 +137,7 @@ class Dht final : private HostObserver {
   std::map<Bytes, Instant> provided_;  ///< our keys, and when they were announced
   LookupStats last_stats_;
   bool maintaining_ = false;
+  bool lost_ = false;  ///< a connection to a member, since the table was looked at
 };
 
 }  // namespace nmp::libp2p

@@ -76,6 +76,20 @@ class DhtTest : public testing::Test {
 
 const Bytes kKey = Multihash::sha2_256(bytes_of("/nmp/capability/log_scan")).bytes();
 
+TEST_F(DhtTest, ALookupWhoseRequestsAllFailAtOnceEnds) {
+  auto gone = make({});
+  auto info = gone.info();
+  close(gone);
+  nodes_.push_back(make({info}));
+  auto first = run(nodes_[0].dht->bootstrap(in(20s)));
+  EXPECT_EQ(first.error().code, Errc::unavailable);
+  // The peer is in dial backoff now.
+  auto second = run(async::with_deadline(in(5s), nodes_[0].dht->bootstrap(in(2s))));
+  EXPECT_EQ(second.error().code, Errc::unavailable);
+  auto provided = run(async::with_deadline(in(5s), nodes_[0].dht->provide(kKey, in(2s))));
+  EXPECT_EQ(provided.error().code, Errc::unavailable);
+}
+
 TEST_F(DhtTest, TwentyHostsFindAProviderAfterTheBootstrapIsGone) {
   mesh(20);
   close(nodes_[0]);
