@@ -282,6 +282,8 @@ async::Awaitable<void> run_on(client::Agent& agent,
     ++tally.failed;
     const auto& why = outcome.error();
     if (!tally.first_failure) tally.first_failure = why.reason->exit;
+    // By us: agent_main says so, once.
+    if (why.reason->reason == "cancelled" && !why.from_node) co_return;
     if (options.all && output.json()) {
       output.object({{"event", "failed"},
                      {"peer_id", id.to_text()},
@@ -387,7 +389,7 @@ async::Awaitable<int> agent_main(async::MainLoop& loop,
   auto code = co_await loop.interruptible(command(**agent, options, output, deadline));
   co_await (*agent)->close();
   if (loop.interrupted())
-    co_return output.failure(kInterrupted, "interrupted", "stopped; a run in progress is cancelled at its node");
+    co_return output.failure(kInterrupted, "cancelled", "stopped; a run in progress is cancelled at its node");
   if (!code) co_return output.failure(kNobody, "deadline_exceeded", code.error().message());
   co_return *code;
 }
