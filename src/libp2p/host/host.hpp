@@ -94,6 +94,7 @@ struct HostStats {
   std::uint64_t handshakes_refused = 0;  ///< by a limit
   std::uint64_t retries_sent = 0;
   std::uint64_t stateless_resets_sent = 0;
+  std::size_t half_open = 0;  ///< inbound handshakes under way now
 };
 
 using StreamHandler = std::move_only_function<async::Awaitable<void>(StreamPtr)>;

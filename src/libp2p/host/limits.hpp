@@ -11,7 +11,8 @@ namespace nmp::libp2p {
 inline constexpr std::size_t kConnectionsMax = 1024;
 /// libp2p.md section 17: 8 concurrent connections per IPv4 /32 and per IPv6 /56.
 inline constexpr std::size_t kConnectionsPerIpMax = 8;
-/// Inbound handshakes in flight: each costs milliseconds of signature work.
+/// Inbound handshakes in flight: each costs a third of a millisecond of signature work and 100 kB. The oldest gives way
+/// to a newcomer.
 inline constexpr std::size_t kHandshakesMax = 128;
 /// Handshakes from unvalidated addresses in flight before Retry proves the sender's address.
 inline constexpr std::size_t kRetryThreshold = 32;

@@ -84,6 +84,7 @@ struct Connection::Impl {
   std::uint64_t withheld = 0;  ///< credit kept back while restricted
   bool was_reset = false;
   bool retry_wanted = false;
+  bool stillborn = false;
   ngtcp2_tstamp resets_since = 0;
   std::size_t resets = 0;
   std::size_t streams_alive = 0;
@@ -355,6 +356,7 @@ struct Connection::Impl {
       case NGTCP2_ERR_RECV_VERSION_NEGOTIATION: return end({Errc::version, false, 0, {}}, false, nullptr);
       case NGTCP2_ERR_RETRY: retry_wanted = true; [[fallthrough]];
       case NGTCP2_ERR_DROP_CONN:
+        stillborn = true;
         return end({Errc::protocol_violation, false, 0, ngtcp2_strerror(code)}, false, nullptr);
       default: break;
     }
@@ -659,9 +661,11 @@ void Connection::on_datagram(ByteView datagram, const SocketAddress& remote, Ins
   auto& self = *impl_;
   auto ts = self.clamp(now);
   if (self.reason) {
-    // RFC 9000 section 10.2.1: repeat the close ever more rarely.
+    // RFC 9000 section 10.2.1: repeat the close ever more rarely; section 8.1: to an address that may be another's,
+    // three bytes for each of its own.
     auto count = ++self.closing_datagrams;
-    if (!self.close_packet.empty() && (count & (count - 1)) == 0) self.close_packet_due = true;
+    bool paid = self.validated || self.close_packet.size() <= 3 * datagram.size();
+    if (!self.close_packet.empty() && (count & (count - 1)) == 0 && paid) self.close_packet_due = true;
     return;
   }
   OsAddress local(self.path.local);
@@ -705,7 +709,6 @@ std::vector<Event> Connection::take_events() { return std::exchange(impl_->event
 
 bool Connection::inbound() const { return impl_->inbound; }
 bool Connection::established() const { return impl_->up; }
-bool Connection::address_validated() const { return impl_->validated; }
 const std::optional<PeerId>& Connection::peer() const { return impl_->verification.peer; }
 SocketAddress Connection::remote() const { return from_os(ngtcp2_conn_get_path(impl_->conn.get())->remote); }
 Duration Connection::smoothed_rtt() const {
@@ -719,6 +722,7 @@ bool Connection::forgettable(Instant now) const {
   return impl_->reason && !impl_->close_packet_due && now >= impl_->linger_until;
 }
 bool Connection::wants_retry() const { return impl_->retry_wanted; }
+bool Connection::stillborn() const { return impl_->stillborn; }
 const std::optional<CloseReason>& Connection::close_reason() const { return impl_->reason; }
 
 void Connection::close(std::uint64_t code, Instant now) {

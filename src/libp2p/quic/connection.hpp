@@ -111,8 +111,6 @@ class Connection {
 
   [[nodiscard]] bool inbound() const;
   [[nodiscard]] bool established() const;
-  /// The handshake is over, or the peer proved in another way that it receives at its address.
-  [[nodiscard]] bool address_validated() const;
   [[nodiscard]] const std::optional<PeerId>& peer() const;
   [[nodiscard]] SocketAddress remote() const;
   [[nodiscard]] Duration smoothed_rtt() const;
@@ -125,6 +123,8 @@ class Connection {
   /// Closed because the ClientHello did not begin with its beginning (its datagrams changed places): nothing is kept of
   /// a stranger's later bytes, so it has to prove its address by Retry and start again.
   [[nodiscard]] bool wants_retry() const;
+  /// Closed by its first datagram, which said nothing that could be read, or by wants_retry(): nobody has heard of it.
+  [[nodiscard]] bool stillborn() const;
   /// Queues CONNECTION_CLOSE with an application code.
   void close(std::uint64_t code, Instant now);
 

@@ -16,6 +16,8 @@ constexpr std::size_t kResetBytesMax = 41;
 constexpr std::size_t kResetBytesMin = 21;
 constexpr std::size_t kCidBytes = 16;
 constexpr std::size_t kReplyBytesMax = 512;
+/// libp2p's "resource limit exceeded".
+constexpr std::uint64_t kResourceLimitCode = 0x1001;
 
 Bytes written(std::span<const std::uint8_t> buffer, ngtcp2_ssize size) {
   if (size <= 0) return {};
@@ -32,7 +34,7 @@ struct Endpoint::Entry final : Router {
   Endpoint& owner;
   ConnectionId id;
   std::optional<Prefix> counted_ip;
-  bool counted_handshake = false;
+  bool counted_proven = false;
   bool counted_unvalidated = false;
   bool dirty = false;
   Instant deadline = kNever;
@@ -61,16 +63,33 @@ Endpoint::Prefix Endpoint::prefix_of(const SocketAddress& address) {
   return prefix;
 }
 
-bool Endpoint::may_reply(Instant now) {
-  if (now - replies_since_ >= std::chrono::seconds(1)) {
-    replies_since_ = now;
-    replies_counted_ = 0;
+bool Endpoint::Budget::take(Instant now, std::size_t per_second_max) {
+  if (now - since >= std::chrono::seconds(1)) {
+    since = now;
+    used = 0;
   }
-  return replies_.size() < kStatelessQueueMax && replies_counted_++ < kStatelessPerSecondMax;
+  if (used >= per_second_max) return false;
+  ++used;
+  return true;
+}
+
+bool Endpoint::may_reply(Instant now) {
+  return replies_.size() < kStatelessQueueMax && reply_budget_.take(now, kStatelessPerSecondMax);
+}
+
+std::size_t Endpoint::unproven(Instant now) {
+  while (!strays_.empty() && strays_.front() <= now) strays_.pop_front();
+  return unvalidated_ + strays_.size();
+}
+
+bool Endpoint::make_room() {
+  if (!over_.empty() && (entries_.size() >= limits_.connections_max || over_.size() >= kLingeringMax))
+    forget(*over_.begin());
+  return entries_.size() < limits_.connections_max;
 }
 
 Result<ConnectionId> Endpoint::dial(Connection::Path path, std::optional<PeerId> expected, Instant now) {
-  if (entries_.size() >= limits_.connections_max) return fail(Errc::refused, "connections_max");
+  if (!make_room()) return fail(Errc::refused, "connections_max");
   auto id = ConnectionId{++last_id_};
   auto entry = std::make_unique<Entry>(*this, id);
   NMP_TRY(entry->connection, Connection::dial(common(), *entry, path, std::move(expected), now));
@@ -142,39 +161,52 @@ void Endpoint::on_stranger(const Connection::Path& path, ByteView datagram, Inst
     incoming.retried = true;
     incoming.token = to_bytes(view_of(header.token, header.tokenlen));
   }
-  if (!incoming.retried && unvalidated_ >= limits_.retry_threshold) return send_retry(path, incoming, now);
+  const bool counts_ip = !path.remote.is_loopback();
   auto prefix = prefix_of(path.remote);
-  bool crowded =
-      !path.remote.is_loopback() && per_ip_.contains(prefix) && per_ip_[prefix] >= limits_.connections_per_ip_max;
-  if (crowded || handshakes_ >= limits_.handshakes_max || entries_.size() >= limits_.connections_max)
+  PerIp there;
+  if (auto it = per_ip_.find(prefix); counts_ip && it != per_ip_.end()) there = it->second;
+  if (there.proven >= limits_.connections_per_ip_max && counts_ip)
     return refuse(path, incoming, NGTCP2_CONNECTION_REFUSED, now);
+  if (!incoming.retried &&
+      (unproven(now) >= limits_.retry_threshold || (counts_ip && there.all >= limits_.connections_per_ip_max)))
+    return send_retry(path, incoming, now);
+  if (limits_.handshakes_max == 0 || !make_room()) return refuse(path, incoming, NGTCP2_CONNECTION_REFUSED, now);
+  if (handshakes_.size() >= limits_.handshakes_max) {
+    auto oldest = *handshakes_.begin();
+    find(oldest)->close(kResourceLimitCode, now);
+    touch(oldest);
+  }
   auto id = ConnectionId{++last_id_};
-  auto entry = std::make_unique<Entry>(*this, id);
-  bool unvalidated = !incoming.retried;
-  auto made = Connection::accept(common(), *entry, path, incoming, now);
-  if (!made) {
+  auto made = std::make_unique<Entry>(*this, id);
+  auto accepted = Connection::accept(common(), *made, path, incoming, now);
+  if (!accepted) {
+    ++stats_.datagrams_dropped;
+    return;
+  }
+  auto& entry = *entries_.emplace(id, std::move(made)).first->second;
+  entry.connection = *std::move(accepted);
+  handshakes_.insert(id);
+  if (counts_ip) {
+    entry.counted_ip = prefix;
+    ++per_ip_[prefix].all;
+  }
+  if (incoming.retried) {
+    prove(entry);
+  } else {
+    entry.counted_unvalidated = true;
+    ++unvalidated_;
+  }
+  entry.connection->on_datagram(datagram, path.remote, now);
+  // A proven address keeps the place of what it spoilt: its token is good for no other.
+  if (entry.connection->stillborn() && !incoming.retried) {
+    bool wants_retry = entry.connection->wants_retry();
+    forget(id);
+    strays_.push_back(now + kStrayTime);
+    if (wants_retry) return send_retry(path, incoming, now);
     ++stats_.datagrams_dropped;
     return;
   }
   ++stats_.connections_accepted;
-  entry->connection = *std::move(made);
-  entry->counted_handshake = true;
-  ++handshakes_;
-  entry->counted_unvalidated = unvalidated;
-  if (unvalidated) ++unvalidated_;
-  if (!path.remote.is_loopback()) {
-    entry->counted_ip = prefix;
-    ++per_ip_[prefix];
-  }
-  auto& connection = *entry->connection;
-  entries_.emplace(id, std::move(entry));
-  connection.on_datagram(datagram, path.remote, now);
-  if (connection.wants_retry()) {
-    static_cast<void>(connection.take_events());  // nobody has heard of it
-    collect(*entries_.at(id));
-    entries_.erase(id);
-    return send_retry(path, incoming, now);
-  }
   touch(id);
 }
 
@@ -211,7 +243,7 @@ void Endpoint::send_stateless_reset(const Connection::Path& path, ByteView datag
 }
 
 void Endpoint::send_retry(const Connection::Path& path, const Connection::Incoming& incoming, Instant now) {
-  if (!may_reply(now)) {
+  if (replies_.size() >= kRetryQueueMax || !retry_budget_.take(now, kRetriesPerSecondMax)) {
     ++stats_.datagrams_dropped;
     return;
   }
@@ -264,22 +296,39 @@ void Endpoint::touch(ConnectionId id) {
 
 void Endpoint::collect(Entry& entry) {
   auto& connection = *entry.connection;
+  if (connection.established()) {
+    prove(entry);
+    // Several of one address may have been under way. Time is clamped to the connection's own.
+    if (entry.counted_ip && per_ip_[*entry.counted_ip].proven > limits_.connections_per_ip_max)
+      connection.close(kResourceLimitCode, Instant());
+  }
   for (auto& event : connection.take_events()) events_.push_back({entry.id, event});
-  if (entry.counted_unvalidated && (connection.address_validated() || connection.closed())) {
-    entry.counted_unvalidated = false;
-    --unvalidated_;
-  }
-  if (entry.counted_handshake && (connection.established() || connection.closed())) {
-    entry.counted_handshake = false;
-    --handshakes_;
-  }
+  if (connection.established() || connection.closed()) handshakes_.erase(entry.id);
   if (connection.closed()) uncount(entry);
+}
+
+void Endpoint::prove(Entry& entry) {
+  if (std::exchange(entry.counted_unvalidated, false)) --unvalidated_;
+  if (entry.counted_ip && !std::exchange(entry.counted_proven, true)) ++per_ip_[*entry.counted_ip].proven;
 }
 
 void Endpoint::uncount(Entry& entry) {
   if (!entry.counted_ip) return;
-  if (auto it = per_ip_.find(*entry.counted_ip); it != per_ip_.end() && --it->second == 0) per_ip_.erase(it);
+  auto it = per_ip_.find(*entry.counted_ip);
+  if (entry.counted_proven) --it->second.proven;
+  if (--it->second.all == 0) per_ip_.erase(it);
   entry.counted_ip.reset();
+}
+
+void Endpoint::forget(ConnectionId id) {
+  auto it = entries_.find(id);
+  auto& entry = *it->second;
+  uncount(entry);
+  if (entry.counted_unvalidated) --unvalidated_;
+  handshakes_.erase(id);
+  over_.erase(id);
+  deadlines_.erase({entry.deadline, id});
+  entries_.erase(it);
 }
 
 std::optional<Batch> Endpoint::next_batch(std::span<std::byte> buffer, Instant now) {
@@ -326,14 +375,19 @@ void Endpoint::on_deadline(Instant now) {
     entry.connection->on_deadline(now);
     collect(entry);
     if (entry.connection->forgettable(now)) {
-      entries_.erase(it);
+      forget(id);
     } else {
       touch(id);
     }
   }
 }
 
-std::vector<Endpoint::EndpointEvent> Endpoint::take_events() { return std::exchange(events_, {}); }
+std::vector<Endpoint::EndpointEvent> Endpoint::take_events() {
+  for (const auto& [id, event] : events_) {
+    if (event.kind == Event::Kind::closed && entries_.contains(id)) over_.insert(id);
+  }
+  return std::exchange(events_, {});
+}
 
 void Endpoint::close_all(std::uint64_t code, Instant now) {
   for (auto& [id, entry] : entries_) {

@@ -12,10 +12,13 @@ enum class ConnectionId : std::uint64_t {};
 
 struct EndpointLimits {
   std::size_t connections_max = kConnectionsMax;
-  std::size_t connections_per_ip_max = kConnectionsPerIpMax;  ///< inbound; IPv4 /32, IPv6 /56; loopback is free
-  std::size_t handshakes_max = kHandshakesMax;                ///< inbound, in flight
-  std::size_t retry_threshold = kRetryThreshold;  ///< unvalidated ones above which Retry is demanded; 0: always
-  std::optional<Restriction> restriction;         ///< of inbound connections until lifted
+  /// Inbound; IPv4 /32, IPv6 /56; loopback is free. Those that have not proven their address do not shut out its owner:
+  /// when they are as many, the next has to prove it.
+  std::size_t connections_per_ip_max = kConnectionsPerIpMax;
+  std::size_t handshakes_max = kHandshakesMax;  ///< inbound, in flight; the oldest gives way to a newcomer
+  /// Unvalidated ones above which Retry is demanded; 0: always. Those that failed count until they are forgotten.
+  std::size_t retry_threshold = kRetryThreshold;
+  std::optional<Restriction> restriction;  ///< of inbound connections until lifted
 };
 
 struct EndpointStats {
@@ -65,6 +68,8 @@ class Endpoint {
   void close_all(std::uint64_t code, Instant now);
 
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  /// Inbound handshakes under way.
+  [[nodiscard]] std::size_t half_open() const { return handshakes_.size(); }
   [[nodiscard]] const EndpointStats& stats() const { return stats_; }
 
  private:
@@ -75,9 +80,19 @@ class Endpoint {
     friend auto operator<=>(const Prefix&, const Prefix&) = default;
   };
   static Prefix prefix_of(const SocketAddress& address);
+  struct PerIp {
+    std::size_t all = 0;
+    std::size_t proven = 0;
+  };
   struct Reply {
     Connection::Path path;
     Bytes bytes;
+  };
+  /// So many in each second.
+  struct Budget {
+    Instant since{};
+    std::size_t used = 0;
+    bool take(Instant now, std::size_t per_second_max);
   };
 
   void on_stranger(const Connection::Path& path, ByteView datagram, Instant now);
@@ -87,8 +102,14 @@ class Endpoint {
   void refuse(const Connection::Path& path, const Connection::Incoming& incoming, std::uint64_t code, Instant now);
   /// False when strangers have had their share of answers for this second.
   bool may_reply(Instant now);
+  /// Unvalidated connections, and those that were for a moment.
+  std::size_t unproven(Instant now);
+  /// Whether there is place for one connection more; one that is over may be forgotten for it.
+  bool make_room();
   void collect(Entry& entry);
+  void prove(Entry& entry);
   void uncount(Entry& entry);
+  void forget(ConnectionId id);
 
   Connection::Common common() { return {tls_, random_, secrets_.reset}; }
 
@@ -104,12 +125,14 @@ class Endpoint {
   std::map<ConnectionId, std::unique_ptr<Entry>> entries_;
   std::set<std::pair<Instant, ConnectionId>> deadlines_;
   std::deque<ConnectionId> dirty_;
-  std::map<Prefix, std::size_t> per_ip_;
-  std::size_t handshakes_ = 0;
+  std::map<Prefix, PerIp> per_ip_;
+  std::set<ConnectionId> handshakes_;  // oldest first
+  std::set<ConnectionId> over_;        // closed, and the owner knows: kept only to answer latecomers
   std::size_t unvalidated_ = 0;
+  std::deque<Instant> strays_;  // until when each counts as unvalidated
   std::deque<Reply> replies_;
-  Instant replies_since_{};
-  std::size_t replies_counted_ = 0;
+  Budget reply_budget_;
+  Budget retry_budget_;
   std::vector<EndpointEvent> events_;
   EndpointStats stats_;
 };

@@ -44,14 +44,25 @@ inline constexpr std::size_t kResetsPerSecondMax = 1024;
 inline constexpr std::size_t kInitialDatagramMin = 1200;
 /// libp2p.md section 6: about 10 s for Retry.
 inline constexpr Duration kRetryTokenLifetime = std::chrono::seconds(10);
-/// Answers to strangers (version negotiation, Retry, reset, refusal) waiting for the socket, and per second.
+/// Answers to strangers (version negotiation, reset, refusal) waiting for the socket, and per second.
 inline constexpr std::size_t kStatelessQueueMax = 64;
 inline constexpr std::size_t kStatelessPerSecondMax = 2000;
+/// Retry has its own share, so that bait for other answers does not use up the one that lets newcomers in. A queue for
+/// all that one read of the socket can bring; a second's worth takes about a quarter of a core, and is smaller than
+/// what asked for it, so that it is no amplifier.
+inline constexpr std::size_t kRetryQueueMax = 1024;
+inline constexpr std::size_t kRetriesPerSecondMax = 20'000;
+/// A stranger whose first packet was noise holds nothing, but counts as unvalidated for this long: making a connection
+/// to find out costs four times a Retry.
+inline constexpr Duration kStrayTime = std::chrono::seconds(1);
 
 /// Defaults of EndpointLimits.
 inline constexpr std::size_t kConnectionsMax = 1024;
 inline constexpr std::size_t kConnectionsPerIpMax = 8;
-inline constexpr std::size_t kHandshakesMax = 128;
+inline constexpr std::size_t kHandshakesMax = 128;  ///< About 100 KiB each. The oldest gives way to a newcomer.
 inline constexpr std::size_t kRetryThreshold = 32;
+/// Connections that are over and only repeat their last word, for three PTO; above it, or when there is no place left,
+/// the oldest is forgotten for a newcomer.
+inline constexpr std::size_t kLingeringMax = 128;
 
 }  // namespace nmp::libp2p::quic

@@ -83,6 +83,7 @@ class Net {
   std::vector<Side*> sides;
   std::size_t delivered = 0;
   std::function<void(Bytes&)> tamper;
+  std::function<void(Side&, const SocketAddress& to, ByteView)> on_sent;
 
   void pump(Side& side) {
     std::vector<std::byte> buffer(65536);
@@ -91,6 +92,7 @@ class Net {
       while (!all.empty()) {
         auto piece = all.first(std::min(all.size(), batch->segment));
         all = all.subspan(piece.size());
+        if (on_sent) on_sent(side, batch->remote, piece);
         if (static_cast<double>(random_.below(1000)) < loss * 1000) continue;
         auto at = clock.at + delay;
         if (jitter > Duration::zero())
@@ -175,6 +177,83 @@ struct Pair {
   Side server;
   ConnectionId id{};
   ConnectionId server_id{};
+};
+
+/// A datagram that looks like the first Initial packet of a client, and is noise.
+inline Bytes noise_initial(Random& random, ByteView token = {}) {
+  Bytes out(5, std::byte{0});
+  out[0] = std::byte{0xc0} | static_cast<std::byte>(random.below(4));
+  out[4] = std::byte{1};
+  for (int cid = 0; cid < 2; ++cid) {
+    out.push_back(std::byte{16});
+    append(out, random.bytes<16>());
+  }
+  out.push_back(static_cast<std::byte>(0x40 | token.size() >> 8));
+  out.push_back(static_cast<std::byte>(token.size()));
+  append(out, token);
+  const auto left = kInitialDatagramMin - out.size() - 2;
+  out.push_back(static_cast<std::byte>(0x40 | left >> 8));
+  out.push_back(static_cast<std::byte>(left));
+  Bytes rest(left);
+  random.fill(rest);
+  append(out, rest);
+  return out;
+}
+/// A long header of a version that nobody speaks: bait for version negotiation.
+inline Bytes unknown_version(Random& random) {
+  auto out = noise_initial(random);
+  out[1] = out[4] = std::byte{0xfa};
+  return out;
+}
+/// A short header for a connection that nobody knows: bait for a stateless reset.
+inline Bytes unknown_connection(Random& random) {
+  Bytes out(64);
+  random.fill(out);
+  out[0] = std::byte{0x40} | (out[0] & std::byte{0x3f});
+  return out;
+}
+/// As 0xb6 Retry tokens begin, and nobody's.
+inline Bytes forged_token(Random& random) {
+  Bytes out(80);
+  random.fill(out);
+  out[0] = std::byte{0xb6};
+  return out;
+}
+
+/// A client that begins and goes on as a test likes: datagrams come out of it, and in if the test says so.
+class Ghost {
+ public:
+  Ghost(std::uint8_t number, const Clock& clock) : side_(number, clock), now_(clock) {}
+  /// A new connection's first datagram: a whole ClientHello.
+  Bytes hello(const SocketAddress& from, const SocketAddress& to) {
+    id_ = *side_.endpoint->dial({0, from, to}, std::nullopt, now_.now());
+    return next();
+  }
+  /// What the connection says to `datagram`.
+  Bytes answer(const SocketAddress& from, const SocketAddress& to, ByteView datagram) {
+    side_.endpoint->on_datagram({0, from, to}, datagram, now_.now());
+    return next();
+  }
+  /// CONNECTION_CLOSE; empty if it was said.
+  Bytes goodbye() {
+    if (auto* connection = side_.endpoint->find(id_); connection != nullptr) connection->close(0, now_.now());
+    side_.endpoint->touch(id_);
+    return next();
+  }
+  /// Forgets all connections.
+  void vanish() { side_.restart(); }
+
+ private:
+  Bytes next() {
+    Bytes buffer(65536);
+    auto batch = side_.endpoint->next_batch(buffer, now_.now());
+    if (!batch) return {};
+    buffer.resize(std::min(batch->size, batch->segment));
+    return buffer;
+  }
+  Side side_;
+  const Clock& now_;
+  ConnectionId id_{};
 };
 
 }  // namespace nmp::libp2p::quic::testing
