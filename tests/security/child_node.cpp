@@ -35,10 +35,8 @@ std::unique_ptr<ChildNode> ChildNode::start(const std::filesystem::path& folder,
   char c = 0;
   while (line.size() < 100 && ::read(out[0], &c, 1) == 1 && c != '\n') line += c;
   ::close(out[0]);
-  std::unique_ptr<ChildNode> child(new ChildNode(pid, 0));
-  const auto colon = line.rfind(':');
-  if (!line.starts_with("ready ") || colon == std::string::npos) return nullptr;
-  child->port_ = static_cast<std::uint16_t>(std::stoi(line.substr(colon + 1)));
+  std::unique_ptr<ChildNode> child(new ChildNode(pid));
+  if (std::sscanf(line.c_str(), "ready %hu %hu", &child->port_, &child->quic_port_) != 2) return nullptr;
   return child;
 }
 
@@ -114,7 +112,9 @@ Awaitable<int> serve(async::MainLoop& loop, std::filesystem::path folder, std::u
     std::fprintf(stderr, "%s\n", node.error().message().c_str());
     co_return 1;
   }
-  std::printf("ready %s\n", (*node)->ready().tcp.value_or("").c_str());
+  const auto ready = (*node)->ready();
+  const auto tcp = ready.tcp.value_or("");
+  std::printf("ready %s %d\n", tcp.substr(tcp.rfind(':') + 1).c_str(), ready.addresses.front().udp_endpoint()->port);
   std::fflush(stdout);
   co_await loop.until_interrupted();
   co_await (*node)->close();

@@ -24,6 +24,8 @@ class ChildNode {
   ~ChildNode();
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  /// Where it speaks QUIC, on 127.0.0.1.
+  [[nodiscard]] std::uint16_t quic_port() const { return quic_port_; }
   /// SIGKILL, and waits for the end.
   void kill();
   /// SIGTERM; whether it then ends by itself, with 0.
@@ -36,10 +38,11 @@ class ChildNode {
   [[nodiscard]] std::size_t resident_peak() const;
 
  private:
-  ChildNode(pid_t pid, std::uint16_t port) : pid_(pid), port_(port) {}
+  explicit ChildNode(pid_t pid) : pid_(pid) {}
   [[nodiscard]] std::size_t status(std::string_view name) const;
   pid_t pid_;
-  std::uint16_t port_;
+  std::uint16_t port_ = 0;
+  std::uint16_t quic_port_ = 0;
 };
 
 /// The child's main(): `--node FOLDER KEY CONFIG`.
