@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "base/async/tcp.hpp"
+#include "base/async/with_deadline.hpp"
 #include "rpc/testing.hpp"
 
 namespace nmp::rpc {
@@ -225,6 +226,57 @@ TEST(Rpc, ProbationEndsWithAdmissionOrTheConnection) {
         Bytes big(1UZ << 20);
         EXPECT_TRUE(co_await rig.channel->unary("/t.T/Echo", big, CallOptions()));
         EXPECT_TRUE(rig.channel->alive());
+      },
+      limits);
+}
+
+TEST(Rpc, ConnectionsAboveTheCeilingTakeTheLeastWorthyPlace) {
+  ServerLimits limits;
+  limits.probation = true;
+  limits.connections_max = 3;
+  with_rig(
+      [](Rig& rig) -> Awaitable<void> {
+        rig.server.handle("/t.T/Admit", admit);
+        auto connect = [](Rig& r) {
+          auto [near, far] = async::memory_pipe(r.executor, 256 * 1024);
+          r.tasks.spawn(Rig::run_server(r.server, std::move(far)));
+          return std::move(near);
+        };
+        auto channel = [&] { return Channel::make(rig.executor, connect(rig), ChannelOptions()); };
+        auto ended = [](async::ByteStream& stream) -> Awaitable<bool> {
+          Bytes buffer(4096);
+          for (;;) {
+            auto size = co_await async::with_deadline(in(50ms), stream.read_some(buffer));
+            if (!size) co_return size.error().code != Errc::deadline_exceeded;
+            if (*size == 0) co_return true;
+          }
+        };
+        // The oldest that is silent goes first, however long a stranger with a call has been there.
+        auto stranger = channel();
+        EXPECT_TRUE(co_await stranger->unary("/t.T/Echo", text("x"), CallOptions()));
+        auto silent = connect(rig);
+        auto later = connect(rig);
+        auto known = channel();
+        EXPECT_TRUE(co_await known->unary("/t.T/Admit", text("x"), CallOptions()));
+        EXPECT_TRUE(co_await ended(*silent));
+        EXPECT_FALSE(co_await ended(*later));
+        auto second = channel();
+        EXPECT_TRUE(co_await second->unary("/t.T/Admit", text("x"), CallOptions()));
+        EXPECT_TRUE(co_await ended(*later));
+        // Then the stranger.
+        EXPECT_TRUE(stranger->alive());
+        auto third = channel();
+        EXPECT_TRUE(co_await third->unary("/t.T/Admit", text("x"), CallOptions()));
+        EXPECT_TRUE(co_await stranger->wait_closed());
+        // Whom a handler has admitted keeps its place.
+        auto fourth = connect(rig);
+        EXPECT_TRUE(co_await ended(*fourth));
+        for (auto* one : {known.get(), second.get(), third.get()})
+          EXPECT_TRUE(co_await one->unary("/t.T/Echo", text("x"), CallOptions()));
+        co_await third->close();
+        auto fifth = channel();
+        EXPECT_TRUE(co_await fifth->unary("/t.T/Echo", text("x"), CallOptions()));
+        for (auto* one : {known.get(), second.get(), fifth.get(), stranger.get()}) co_await one->close();
       },
       limits);
 }

@@ -1,7 +1,6 @@
 #include "rpc/server.hpp"
 
 #include <map>
-#include <set>
 
 #include "rpc/connection.hpp"
 
@@ -50,10 +49,13 @@ struct Server::Shared {
   async::Executor executor;
   ServerLimits limits;
   std::map<std::string, detail::MethodPtr, std::less<>> methods;
-  std::set<std::shared_ptr<detail::ServerConnection>> connections;  // with serve()
+  std::map<std::uint64_t, std::shared_ptr<detail::ServerConnection>> connections;  // with serve(); oldest first
+  std::uint64_t arrivals = 0;
   async::Event changed;
   bool draining = false;
   bool closed = false;
+
+  bool make_room();
 };
 
 namespace detail {
@@ -98,6 +100,18 @@ class ServerConnection final : public Connection, public std::enable_shared_from
     flush();
   }
   [[nodiscard]] std::size_t calls() const { return handlers_; }
+  /// What is lost with it: nothing (it has begun no call, or is ending), a stranger, a caller that was admitted.
+  enum class Worth : std::uint8_t { nothing, stranger, caller };
+  [[nodiscard]] Worth worth() const {
+    if (!spoken_ || stopping_ || ended_) return Worth::nothing;
+    return probation_end_ != kNever ? Worth::stranger : Worth::caller;
+  }
+  [[nodiscard]] bool dropped() const { return dropped_; }
+  /// Ends at once, without a word.
+  void drop() {
+    dropped_ = true;
+    stream_->reset(0);
+  }
 
   void send_headers(ServerCallState& call) {
     if (call.headers_sent || call.gone) return;
@@ -116,6 +130,7 @@ class ServerConnection final : public Connection, public std::enable_shared_from
 
   void on_headers(h2::StreamId id, h2::Headers headers, bool trailers) override {
     if (trailers) return;
+    spoken_ = true;
     const auto* path = h2::find(headers, ":path");
     const auto* method = h2::find(headers, ":method");
     if (method == nullptr || *method != "POST") return respond_http(id, "405");
@@ -302,10 +317,27 @@ class ServerConnection final : public Connection, public std::enable_shared_from
   std::shared_ptr<Server::Shared> server_;  // the server and its connections
   Caller caller_;
   std::size_t handlers_ = 0;
+  bool spoken_ = false;
+  bool dropped_ = false;
   Instant probation_end_ = kNever;
 };
 
 }  // namespace detail
+
+bool Server::Shared::make_room() {
+  if (connections.size() < limits.connections_max) return true;
+  std::size_t live = 0;
+  std::shared_ptr<detail::ServerConnection> least;
+  for (const auto& [arrival, connection] : connections) {
+    if (connection->dropped()) continue;
+    ++live;
+    if (least == nullptr || connection->worth() < least->worth()) least = connection;
+  }
+  if (live < limits.connections_max) return true;
+  if (least == nullptr || least->worth() == detail::ServerConnection::Worth::caller) return false;
+  least->drop();
+  return true;
+}
 
 ServerCall::ServerCall(std::shared_ptr<detail::ServerCallState> state) : state_(std::move(state)) {}
 ServerCall::~ServerCall() = default;
@@ -365,23 +397,24 @@ std::vector<std::string> Server::services() const {
 
 Awaitable<void> Server::serve(async::ByteStreamPtr stream, Caller caller) {
   auto shared = shared_;
-  if (shared->closed || shared->draining) {
+  if (shared->closed || shared->draining || !shared->make_room()) {
     stream->reset(0);
     co_return;
   }
   auto connection = std::make_shared<detail::ServerConnection>(shared, std::move(stream), std::move(caller));
-  shared->connections.insert(connection);
+  const auto arrival = ++shared->arrivals;
+  shared->connections.emplace(arrival, connection);
   co_await connection->run();
-  shared->connections.erase(connection);
+  shared->connections.erase(arrival);
   shared->changed.notify_all();
 }
 
 Awaitable<void> Server::drain(Instant deadline) {
   auto shared = shared_;
   shared->draining = true;
-  for (const auto& connection : shared->connections) connection->announce();
+  for (const auto& [arrival, connection] : shared->connections) connection->announce();
   auto busy = [](const Shared& s) {
-    return std::ranges::any_of(s.connections, [](const auto& c) { return c->calls() > 0; });
+    return std::ranges::any_of(s.connections, [](const auto& c) { return c.second->calls() > 0; });
   };
   while (busy(*shared)) {
     auto waited = co_await shared->changed.wait(deadline);
@@ -393,7 +426,7 @@ Awaitable<void> Server::drain(Instant deadline) {
 Awaitable<void> Server::close() {
   auto shared = shared_;
   shared->closed = true;
-  for (auto connections = shared->connections; const auto& connection : connections) connection->stop();
+  for (auto connections = shared->connections; const auto& [arrival, connection] : connections) connection->stop();
   while (!shared->connections.empty()) {
     auto waited = co_await shared->changed.wait();
     if (!waited) break;

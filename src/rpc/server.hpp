@@ -112,6 +112,9 @@ struct MethodOptions {
 };
 
 struct ServerLimits {
+  /// At a time. A newcomer above it takes the place of the oldest connection that has begun no call, else of the oldest
+  /// on probation; when there is none, it is closed.
+  std::size_t connections_max = SIZE_MAX;
   std::size_t calls_max = kCallsMax;  ///< concurrent, per connection
   /// A new connection has few calls, one small window for all of them, and little time, until a handler calls
   /// admit_connection().
@@ -135,7 +138,8 @@ class Server {
   /// Names of the services that have a method, sorted.
   [[nodiscard]] std::vector<std::string> services() const;
 
-  /// Serves one connection to its end; returns when every handler of it has returned.
+  /// Serves one connection to its end, which is at once if there is no place for it; returns when every handler of it
+  /// has returned.
   async::Awaitable<void> serve(async::ByteStreamPtr stream, Caller caller);
 
   /// GOAWAY to every connection; calls under way may end until `deadline`; then as close().
