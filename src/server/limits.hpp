@@ -35,7 +35,9 @@ inline constexpr std::chrono::seconds kUploadTime = kSessionLife;
 /// What a run may take beyond its wall time: compiling, committing to datasets, and handing on what it has left. Then a
 /// reader that takes nothing has lost it.
 inline constexpr std::chrono::minutes kRunOverhead{5};
-/// Connections of the plain listener at a time, about 150 KiB each; what comes above is closed at once.
+/// Connections of the plain listener at a time, about 150 KiB each. All come from one address, so none is counted
+/// apart: a newcomer takes the place of one that has begun no call, else of a stranger's, never of one with an accepted
+/// intent.
 inline constexpr std::size_t kTcpConnectionsMax = 256;
 
 /// How long a manifest is valid, and how often it is made anew (security rules: life <= 24 h).

@@ -153,8 +153,13 @@ class Node::Impl {
       NMP_TRY(tcp, async::StreamListener::tcp(executor, address));
       tcp_address = (address.is_v6 ? "[::1]:" : "127.0.0.1:") + std::to_string(tcp->port());
     }
-    rpc::add_health(*rpc_server);
-    rpc::add_reflection(*rpc_server);
+    rpc::ServerLimits limits;
+    limits.probation = true;
+    limits.connections_max = kTcpConnectionsMax;
+    tcp_server = std::make_unique<rpc::Server>(executor, limits);
+    service->register_with(*tcp_server);
+    rpc::add_health(*tcp_server);
+    rpc::add_reflection(*tcp_server);
     tasks.spawn(accept_tcp());
     return {};
   }
@@ -168,19 +173,13 @@ class Node::Impl {
         if (!slept) co_return;
         continue;
       }
-      if (tcp_connections >= kTcpConnectionsMax) {
-        accepted->stream->reset(0);
-        continue;
-      }
-      ++tcp_connections;
       tasks.spawn(serve_tcp(std::move(accepted->stream), std::move(accepted->address)));
     }
   }
 
   async::Awaitable<void> serve_tcp(async::ByteStreamPtr stream, std::string address) {
     rpc::Caller caller(std::move(address));
-    co_await rpc_server->serve(std::move(stream), std::move(caller));
-    --tcp_connections;
+    co_await tcp_server->serve(std::move(stream), std::move(caller));
   }
 
   /// Joins and provides; tries again while it fails, since a mesh may come up after its nodes.
@@ -241,11 +240,11 @@ class Node::Impl {
   std::unique_ptr<sandbox::Engine> engine;
   std::unique_ptr<sandbox::EngineClient> engine_client;
   std::unique_ptr<Service> service;
-  std::unique_ptr<rpc::Server> rpc_server;
+  std::unique_ptr<rpc::Server> rpc_server;  ///< On libp2p streams.
+  std::unique_ptr<rpc::Server> tcp_server;  ///< On the plain listener: with what tools ask for.
   std::unique_ptr<libp2p::Dht> dht;
   std::unique_ptr<async::StreamListener> tcp;
   std::optional<std::string> tcp_address;
-  std::size_t tcp_connections = 0;
   bool joined_once = false;
   async::Event changed{executor};
   async::TaskGroup tasks;
@@ -290,6 +289,7 @@ libp2p::Host& Node::host() { return *impl_->host; }
 async::Awaitable<void> Node::close() {
   auto& impl = *impl_;
   if (impl.tcp) impl.tcp->close();
+  if (impl.tcp_server) co_await impl.tcp_server->close();
   if (impl.rpc_server) co_await impl.rpc_server->close();
   if (impl.service) co_await impl.service->close();
   if (impl.dht) co_await impl.dht->close();

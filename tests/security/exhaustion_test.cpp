@@ -153,8 +153,8 @@ TEST(Exhaustion, ACompressionBombIsNotUnpacked) {
   });
 }
 
-/// Connections that say nothing: those over the ceiling are closed at once, the others when their probation is over.
-/// Whom the node knows is served all the time, whoever comes new when there is room again.
+/// Connections that say nothing: whoever comes new takes the place of the oldest of them, and is served, as is whom the
+/// node knows. Those that are left are closed when their probation is over.
 TEST(Exhaustion, ConnectionsThatSayNothing) {
   against_child([](async::Executor executor, ChildNode& node) -> Awaitable<bool> {
     auto known = co_await dial(executor, node.port());
@@ -186,13 +186,16 @@ TEST(Exhaustion, ConnectionsThatSayNothing) {
       }
     }
     auto over = co_await World::until([&] { return closed + server::kTcpConnectionsMax >= kConnections; }, 8s);
-    EXPECT_TRUE(over) << closed << " closed: those over the ceiling are, at once";
+    EXPECT_TRUE(over) << closed << " closed: those over the ceiling, at once";
     EXPECT_GT(kConnections - closed, server::kTcpConnectionsMax / 2) << "the others have their time";
     for (int i = 0; i < 3; ++i) {
       auto another = honest();
       auto served = co_await run_once(known, another);
       EXPECT_EQ(served, "evidence") << "whom the node knows is served";
+      auto newcomer = co_await honest_run(executor, node.port());
+      EXPECT_EQ(newcomer, "evidence") << "and who comes new";
     }
+    EXPECT_GT(kConnections - closed, server::kTcpConnectionsMax / 2) << "the listener is still full";
     auto all = co_await World::until([&] { return closed == kConnections; }, 30s);
     EXPECT_TRUE(all) << closed << " of " << kConnections << " closed after their time";
     auto fresh = co_await honest_run(executor, node.port());

@@ -3,11 +3,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "libp2p/host/host.hpp"
 #include "libp2p/quic/testing.hpp"
 #include "tests/security/child_node.hpp"
 #include "tests/security/effort.hpp"
-#include "tests/security/raw_agent.hpp"
+#include "tests/security/quic_agent.hpp"
 
 /// Handshakes that never complete, from ports by the thousand: an agent is served meanwhile, what they hold is bounded
 /// and goes, and what they are sent is little.
@@ -142,26 +141,17 @@ class Flood {
 
 /// An agent that nobody knows yet connects, negotiates and runs.
 Awaitable<std::string> honest_run(async::Executor executor, std::uint16_t port) {
-  libp2p::HostOptions options(key_of(kAgent));
-  auto host = libp2p::Host::make(executor, std::move(options));
-  NMP_ASSERT(host.has_value());
-  auto where = libp2p::Multiaddr::parse("/ip4/127.0.0.1/udp/" + std::to_string(port) + "/quic-v1");
-  libp2p::PeerInfo node{peer_of(kNode), {*where}};
-  auto connected = co_await (*host)->connect(std::move(node), in(10s));
-  std::string out = connected ? "" : "not connected: " + connected.error().message();
-  if (connected) {
-    std::vector<std::string> protocols{"/nmp/grpc/1.0.0"};
-    auto stream = co_await (*host)->open_stream(peer_of(kNode), std::move(protocols), in(10s));
-    if (stream) {
-      std::shared_ptr<rpc::Channel> channel = rpc::Channel::make(executor, std::move(*stream), rpc::ChannelOptions());
-      Draft draft(key_of(kAgent), peer_of(kNode), good_filter());
-      out = co_await run_once(channel, draft);
-      co_await channel->close();
-    } else {
-      out = "no stream: " + stream.error().message();
-    }
+  QuicAgent agent(executor, kAgent);
+  auto channel = co_await agent.dial(peer_of(kNode), port);
+  std::string out;
+  if (channel) {
+    Draft draft(key_of(kAgent), peer_of(kNode), good_filter());
+    out = co_await run_once(*channel, draft);
+    co_await (*channel)->close();
+  } else {
+    out = "no stream: " + channel.error().message();
   }
-  co_await (*host)->close();
+  co_await agent.close();
   co_return out;
 }
 
