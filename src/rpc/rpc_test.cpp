@@ -438,6 +438,31 @@ TEST(Rpc, InitialMetadataOfACallWithoutMessages) {
   });
 }
 
+TEST(Rpc, MetadataThatCannotBeSentEndsTheCall) {
+  with_rig([](Rig& rig) -> Awaitable<void> {
+    rig.server.handle("/t.T/Initial", [](ServerCall& call) -> Awaitable<Status> {
+      call.add_initial_metadata("X-Upper", "1");
+      co_return Status();
+    });
+    rig.server.handle("/t.T/Trailing", [](ServerCall& call) -> Awaitable<Status> {
+      call.add_trailing_metadata("x-line", "1\n2");
+      co_return Status();
+    });
+    rig.server.handle("/t.T/Failed", [](ServerCall& call) -> Awaitable<Status> {
+      call.add_trailing_metadata("x-line", "1\n2");
+      co_return Status(Code::not_found, "what the handler said stands");
+    });
+    rig.start();
+    for (auto [path, code] : {std::pair("/t.T/Initial", Code::internal), std::pair("/t.T/Trailing", Code::internal),
+                              std::pair("/t.T/Failed", Code::not_found)}) {
+      auto call = rig.channel->call(path, CallOptions());
+      call->writes_done();
+      auto status = co_await call->finish();
+      EXPECT_EQ(status.code, code) << path << ": " << status.message;
+    }
+  });
+}
+
 TEST(Rpc, CallsThatNobodyReadsHoldNothing) {
   with_rig([](Rig& rig) -> Awaitable<void> {
     rig.start();

@@ -39,6 +39,7 @@ struct ServerCallState final : CallStream {
   bool headers_sent = false;
   Metadata initial_metadata;
   Metadata trailing_metadata;
+  std::optional<Status> unsendable;  ///< metadata of the handler's that no header may carry
 };
 using ServerCallPtr = std::shared_ptr<ServerCallState>;
 
@@ -120,7 +121,7 @@ class ServerConnection final : public Connection, public std::enable_shared_from
     h2::Headers headers{
         {":status", "200"}, {"content-type", "application/grpc"}, {"grpc-accept-encoding", "identity,gzip"}};
     if (call.gzip_out) headers.emplace_back("grpc-encoding", "gzip");
-    (void)add_metadata(headers, call.initial_metadata);
+    add(headers, call.initial_metadata, call);
     session_->respond(call.id, headers);
     flush();
   }
@@ -273,6 +274,11 @@ class ServerConnection final : public Connection, public std::enable_shared_from
     call.task.cancel();
   }
 
+  static void add(h2::Headers& headers, const Metadata& metadata, ServerCallState& call) {
+    auto added = add_metadata(headers, metadata);
+    if (!added) call.unsendable = Status(Code::internal, "metadata that cannot be sent: " + added.error().context);
+  }
+
   void finish(ServerCallState& call, const Status& status, bool at_once) {
     if (call.gone || call.send_ended) return;
     // In a block that is header and trailer at once, initial metadata would arrive as trailing.
@@ -282,8 +288,8 @@ class ServerConnection final : public Connection, public std::enable_shared_from
     h2::Headers trailers;
     if (!call.headers_sent)
       trailers = {{":status", "200"}, {"content-type", "application/grpc"}, {"grpc-accept-encoding", "identity,gzip"}};
-    add_status(trailers, status);
-    (void)add_metadata(trailers, call.trailing_metadata);
+    add(trailers, call.trailing_metadata, call);
+    add_status(trailers, status.ok() ? call.unsendable.value_or(status) : status);
     if (!call.headers_sent)
       session_->respond_only(call.id, trailers);
     else if (at_once && session_->queued(call.id) > 0)

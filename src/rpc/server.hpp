@@ -69,7 +69,7 @@ class ServerCall {
   /// Errors: cancelled, Code::resource_exhausted (over message_bytes_max).
   async::Awaitable<Result<void>> write(Bytes message);
 
-  /// Before the first write.
+  /// Before the first write. Metadata that cannot be sent makes an OK of the handler's Code::internal.
   void add_initial_metadata(std::string name, std::string value);
   /// Sends the initial metadata now rather than with the first message.
   void send_headers();
