@@ -158,7 +158,7 @@ async::Awaitable<Result<client::RunOutcome>> TcpDispatcher::execute() {
   NMP_CO_TRY(auto wire, seal(session, run));
   rpc::CallOptions options;
   options.deadline = in(kPatience);
-  auto call = channel_->call(std::string(core::kExecuteLogicMethod), std::move(options));
+  auto call = channel_->call(std::string(core::kExecuteLogicMethod), options);
   NMP_CO_CHECK(co_await call->write(std::move(wire)));
   call->writes_done();
 

@@ -271,12 +271,12 @@ std::unique_ptr<Channel> Channel::make(const async::Executor& executor,
 Channel::Channel(std::shared_ptr<detail::ClientConnection> connection) : connection_(std::move(connection)) {}
 Channel::~Channel() { connection_->stop(); }
 
-ClientCallPtr Channel::call(std::string path, CallOptions options) {
+ClientCallPtr Channel::call(const std::string& path, const CallOptions& options) {
   return std::make_unique<ClientCall>(connection_->begin(path, options));
 }
 
 Awaitable<UnaryReply> Channel::unary_reply(std::string path, Bytes request, CallOptions options) {
-  auto handle = call(std::move(path), std::move(options));
+  auto handle = call(path, options);
   UnaryReply reply;
   auto written = co_await handle->write(std::move(request));
   if (written) {

@@ -87,7 +87,7 @@ class Channel {
   ~Channel();
 
   /// Starts a call; never null: a call that cannot start has ended with its status.
-  ClientCallPtr call(std::string path, CallOptions options);
+  ClientCallPtr call(const std::string& path, const CallOptions& options);
   /// One message each way. Errors: Code::* by to_error(); cancelled.
   async::Awaitable<Result<Bytes>> unary(std::string path, Bytes request, CallOptions options);
   /// The same, with the status, its ErrorInfo and the metadata whole.

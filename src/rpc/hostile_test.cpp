@@ -60,14 +60,15 @@ int goaway(std::string_view got) {
   return code;
 }
 
+Awaitable<void> attack_rig(Rig& rig, Bytes input, int* code) {
+  auto got = co_await raw(rig, std::move(input));
+  *code = goaway(got);
+}
 int attack(const Bytes& once, int times) {
+  auto input = preface();
+  for (int i = 0; i < times; ++i) append(input, once);
   int code = -2;
-  with_rig([&once, times, &code](Rig& rig) -> Awaitable<void> {
-    auto input = preface();
-    for (int i = 0; i < times; ++i) append(input, once);
-    auto got = co_await raw(rig, std::move(input));
-    code = goaway(got);
-  });
+  with_rig([&](Rig& rig) { return attack_rig(rig, std::move(input), &code); });
   return code;
 }
 
@@ -255,16 +256,19 @@ Awaitable<void> answer_with(async::ByteStreamPtr stream, Bytes frames, bool then
   stream->reset(0);
 }
 
+Awaitable<void> call_any(Rig& rig, CallOptions options, UnaryReply* out) {
+  auto reply = co_await rig.channel->unary_reply("/t.T/Any", text("x"), options);
+  *out = std::move(reply);
+}
 UnaryReply reply_to(const Bytes& frames, bool then_close = false, std::size_t message_bytes_max = kMessageBytesMax) {
   UnaryReply out;
-  with_rig([&](Rig& rig) -> Awaitable<void> {
+  with_rig([&](Rig& rig) {
     rig.tasks.spawn(answer_with(std::move(rig.far), frames, then_close));
     rig.start_channel();
     CallOptions options;
     options.message_bytes_max = message_bytes_max;
     options.deadline = in(20s);
-    auto reply = co_await rig.channel->unary_reply("/t.T/Any", text("x"), options);
-    out = std::move(reply);
+    return call_any(rig, std::move(options), &out);
   });
   return out;
 }

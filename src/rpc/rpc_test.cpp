@@ -104,25 +104,24 @@ Awaitable<Status> wait_forever(Log* log, ServerCall& call) {
   co_return Status(Code::cancelled, "");
 }
 
+Awaitable<void> end_a_waiting_call(Rig& rig, bool deadline) {
+  Log log;
+  rig.server.handle("/t.T/Wait", [&log](ServerCall& call) { return wait_forever(&log, call); });
+  rig.start();
+  CallOptions options;
+  if (deadline) options.deadline = in(50ms);
+  auto call = rig.channel->call("/t.T/Wait", options);
+  EXPECT_TRUE(co_await call->write(text("x")));
+  (void)co_await async::sleep_until(in(20ms));
+  if (!deadline) call->cancel();
+  auto status = co_await call->finish();
+  EXPECT_EQ(status.code, deadline ? Code::deadline_exceeded : Code::cancelled);
+  for (int i = 0; i < 500 && !log.saw_cancel; ++i) (void)co_await async::sleep_until(in(5ms));
+  EXPECT_TRUE(log.saw_cancel);
+  EXPECT_TRUE(log.context_cancelled);
+}
 TEST(Rpc, DeadlineAndCancelReachTheHandler) {
-  for (bool deadline : {true, false}) {
-    with_rig([deadline](Rig& rig) -> Awaitable<void> {
-      Log log;
-      rig.server.handle("/t.T/Wait", [&log](ServerCall& call) { return wait_forever(&log, call); });
-      rig.start();
-      CallOptions options;
-      if (deadline) options.deadline = in(50ms);
-      auto call = rig.channel->call("/t.T/Wait", options);
-      EXPECT_TRUE(co_await call->write(text("x")));
-      (void)co_await async::sleep_until(in(20ms));
-      if (!deadline) call->cancel();
-      auto status = co_await call->finish();
-      EXPECT_EQ(status.code, deadline ? Code::deadline_exceeded : Code::cancelled);
-      for (int i = 0; i < 500 && !log.saw_cancel; ++i) (void)co_await async::sleep_until(in(5ms));
-      EXPECT_TRUE(log.saw_cancel);
-      EXPECT_TRUE(log.context_cancelled);
-    });
-  }
+  for (bool deadline : {true, false}) with_rig([deadline](Rig& rig) { return end_a_waiting_call(rig, deadline); });
 }
 
 Awaitable<Status> pour(Log* log, ServerCall& call) {
@@ -343,6 +342,7 @@ TEST(Rpc, CallsAboveTheServersLimitWait) {
         // After an answer the channel knows the server's SETTINGS.
         EXPECT_TRUE(co_await rig.channel->unary("/t.T/Echo", text("x"), CallOptions()));
         std::vector<ClientCallPtr> calls;
+        calls.reserve(3);
         for (int i = 0; i < 3; ++i) calls.push_back(rig.channel->call("/t.T/EchoEach", CallOptions()));
         for (auto& call : calls) EXPECT_TRUE(co_await call->write(text("a")));
         for (int i = 0; i < 2; ++i) {
@@ -487,35 +487,34 @@ Awaitable<void> accept_one(async::StreamListener& listener, Server& server) {
   co_await server.serve(std::move(accepted->stream), Caller(accepted->address));
 }
 
+Awaitable<void> call_over_a_socket(Rig& rig, bool local) {
+  SocketAddress address;
+  address.ip[0] = std::byte{127};
+  address.ip[3] = std::byte{1};
+  auto path = ::testing::TempDir() + "nmp_rpc_test.sock";
+  auto listener = local ? async::StreamListener::unix_socket(rig.executor, path)
+                        : async::StreamListener::tcp(rig.executor, address);
+  EXPECT_TRUE(listener);
+  if (!listener) co_return;
+  rig.tasks.spawn(accept_one(**listener, rig.server));
+  address.port = (*listener)->port();
+  Result<async::ByteStreamPtr> stream = fail(Errc::closed);
+  if (local)
+    stream = co_await async::dial_unix(path, in(5s));
+  else
+    stream = co_await async::dial_tcp(address, in(5s));
+  EXPECT_TRUE(stream);
+  if (!stream) co_return;
+  rig.channel = Channel::make(rig.executor, *std::move(stream), ChannelOptions());
+  Bytes big(3UZ << 20, std::byte{4});
+  auto reply = co_await rig.channel->unary("/t.T/Echo", big, CallOptions());
+  EXPECT_TRUE(reply && *reply == big);
+  co_await rig.channel->close();
+  (*listener)->close();
+  co_await rig.tasks.close();
+}
 TEST(Rpc, OverTcpAndUnixSockets) {
-  for (bool local : {false, true}) {
-    with_rig([local](Rig& rig) -> Awaitable<void> {
-      SocketAddress address;
-      address.ip[0] = std::byte{127};
-      address.ip[3] = std::byte{1};
-      auto path = ::testing::TempDir() + "nmp_rpc_test.sock";
-      auto listener = local ? async::StreamListener::unix_socket(rig.executor, path)
-                            : async::StreamListener::tcp(rig.executor, address);
-      EXPECT_TRUE(listener);
-      if (!listener) co_return;
-      rig.tasks.spawn(accept_one(**listener, rig.server));
-      address.port = (*listener)->port();
-      Result<async::ByteStreamPtr> stream = fail(Errc::closed);
-      if (local)
-        stream = co_await async::dial_unix(path, in(5s));
-      else
-        stream = co_await async::dial_tcp(address, in(5s));
-      EXPECT_TRUE(stream);
-      if (!stream) co_return;
-      rig.channel = Channel::make(rig.executor, *std::move(stream), ChannelOptions());
-      Bytes big(3UZ << 20, std::byte{4});
-      auto reply = co_await rig.channel->unary("/t.T/Echo", big, CallOptions());
-      EXPECT_TRUE(reply && *reply == big);
-      co_await rig.channel->close();
-      (*listener)->close();
-      co_await rig.tasks.close();
-    });
-  }
+  for (bool local : {false, true}) with_rig([local](Rig& rig) { return call_over_a_socket(rig, local); });
 }
 
 TEST(Status, DetailsAndErrors) {
