@@ -37,7 +37,7 @@ class Pool {
                  });
     };
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(std::move(initiate), asio::use_awaitable);
-    co_return *std::move(*result);
+    co_return std::move(**result);
   }
 
   /// Lets running work end, drops what waits.
