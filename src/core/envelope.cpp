@@ -163,6 +163,7 @@ Result<OpenedRequest> NodeEnvelope::open(const SealedRequest& request) {
   if (!ciphertext) return fail(Errc::envelope);
   std::optional<EnvelopeSecrets> fresh;
   if (ciphertext_) {
+    NMP_ASSERT(secrets_);  // set together, below
     if (*ciphertext != *ciphertext_) return fail(Errc::envelope);
   } else {
     auto kem_secret = pq::decapsulate(kem_.dk, *ciphertext);
