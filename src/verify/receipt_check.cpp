@@ -55,8 +55,8 @@ class Checks {
   Report& report_;
 };
 
-/// Fills report.receipt and the checks that need nothing but the receipt. False if there is nothing to go on with.
-bool check_form(ByteView bytes, core::ReceiptKind kind, Report& report) {
+/// Fills report.receipt and the checks that need nothing but the receipt. Null if there is nothing to go on with.
+const core::Receipt* check_form(ByteView bytes, core::ReceiptKind kind, Report& report) {
   Checks checks(report);
   auto received = core::parse_receipt(bytes);
   if (!received) {
@@ -71,7 +71,7 @@ bool check_form(ByteView bytes, core::ReceiptKind kind, Report& report) {
   }
   if (!received) {
     checks.fails("form", Errc::not_a_receipt, "This is not a receipt: " + escape_text(received.error().message()));
-    return false;
+    return nullptr;
   }
   report.receipt = *std::move(received);
   const auto& receipt = report.receipt->receipt;
@@ -85,7 +85,7 @@ bool check_form(ByteView bytes, core::ReceiptKind kind, Report& report) {
     checks.fails("proof", Errc::kind_mismatch, "Proofs of this kind cannot be checked by this version.");
   }
   if (receipt.log_id) checks.skip("log", "It names a position in the node's log, which is not looked up.");
-  return true;
+  return &receipt;
 }
 
 }  // namespace
@@ -115,9 +115,10 @@ Result<Bytes> read_receipt_text(std::string_view text) {
 
 Report check_receipt(ByteView bytes, const Expectations& expected) {
   Report report;
-  if (!check_form(bytes, expected.kind, report)) return report;
+  const auto* form = check_form(bytes, expected.kind, report);
+  if (form == nullptr) return report;
   Checks checks(report);
-  const auto& receipt = report.receipt->receipt;
+  const auto& receipt = *form;
   const auto signer = receipt.node.to_text();
   if (expected.signer && *expected.signer != receipt.node) {
     checks.fails("signer", Errc::signer_mismatch,
@@ -178,9 +179,10 @@ Report check_own_receipt(ByteView proof, const RunKnowledge& run) {
              run.event_hashes != nullptr);
   const auto& intent = run.intent->intent;
   Report report;
-  if (!check_form(proof, intent.receipt_kind, report)) return report;
+  const auto* form = check_form(proof, intent.receipt_kind, report);
+  if (form == nullptr) return report;
   Checks checks(report);
-  const auto& receipt = report.receipt->receipt;
+  const auto& receipt = *form;
   checks.compare("signer", receipt.node == intent.node, Errc::signer_mismatch, "The chosen node signed it.",
                  "Another than the chosen node signed it.");
   checks.compare("intent", receipt.intent_hash == run.intent->hash, Errc::intent_mismatch, "It answers this intent.",

@@ -49,6 +49,7 @@ struct SampleRun {
   }
   [[nodiscard]] std::error_code check(const Bytes& bytes) const {
     std::vector<crypto::Digest> hashes;
+    hashes.reserve(events.size());
     for (const auto& event : events) hashes.push_back(crypto::sha256(event));
     const RunKnowledge knowledge{.intent = &intent,
                                  .answer_hash = answer_hash,
