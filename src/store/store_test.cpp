@@ -127,6 +127,7 @@ TEST_F(StoreTest, OfManyAtOnceOneWins) {
   auto store = *Store::open(path());
   std::atomic<int> accepted = 0;
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] { accepted += store->accept_intent(agent(), nonce_of(1), kNow + 60, kNow) ? 1 : 0; });
   }
