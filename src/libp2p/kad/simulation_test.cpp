@@ -120,7 +120,7 @@ class Mesh {
   };
 
   Outcome look_up(
-      std::size_t from, MessageType type, ByteView key, std::vector<PeerInfo> seeds, std::size_t enough = 0) {
+      std::size_t from, MessageType type, ByteView key, const std::vector<PeerInfo>& seeds, std::size_t enough = 0) {
     auto& node = *nodes_[from];
     Query::Want want;
     want.type = type;
@@ -181,7 +181,7 @@ class Mesh {
 
   /// A request over the wire and back, or a failed dial for a dead or invented peer. Loss is silence until the timeout,
   /// which the lookup has to notice by itself.
-  void request(std::size_t from, const PeerInfo& to, const Message& message, Answered answered) {
+  void request(std::size_t from, const PeerInfo& to, const Message& message, const Answered& answered) {
     auto bytes = encode(message).value();
     auto there = latency();
     auto back = latency();
