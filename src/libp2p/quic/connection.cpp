@@ -651,7 +651,7 @@ Result<std::unique_ptr<Connection>> Connection::dial(
 }
 
 Result<std::unique_ptr<Connection>> Connection::accept(
-    const Common& common, Router& router, Path path, Incoming incoming, Instant now) {
+    const Common& common, Router& router, Path path, const Incoming& incoming, Instant now) {
   auto impl = std::make_unique<Impl>(common, router, path, now);
   NMP_CHECK(impl->start(&incoming, std::nullopt));
   return std::unique_ptr<Connection>(new Connection(std::move(impl)));
@@ -833,7 +833,8 @@ std::optional<std::uint64_t> Connection::peer_code(StreamId id) const {
 void Connection::lift_restriction() {
   auto& self = *impl_;
   if (!self.restriction || self.reason) return;
-  auto old = *std::exchange(self.restriction, std::nullopt);
+  auto old = *self.restriction;
+  self.restriction.reset();
   auto* c = self.conn.get();
   if (kPeerStreamsMax > old.streams_max) ngtcp2_conn_extend_max_streams_bidi(c, kPeerStreamsMax - old.streams_max);
   if (kConnectionWindowInitial > old.bytes_max) self.withheld += kConnectionWindowInitial - old.bytes_max;

@@ -96,7 +96,7 @@ class Connection {
   static Result<std::unique_ptr<Connection>> dial(
       const Common& common, Router& router, Path path, std::optional<PeerId> expected, Instant now);
   static Result<std::unique_ptr<Connection>> accept(
-      const Common& common, Router& router, Path path, Incoming incoming, Instant now);
+      const Common& common, Router& router, Path path, const Incoming& incoming, Instant now);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection();
