@@ -191,12 +191,13 @@ void Driver::drain(StreamCore& core) {
 
 void Driver::end_streams(quic::ConnectionId id) {
   auto* quic = endpoint_.find(id);
+  auto reason = quic == nullptr ? std::nullopt : quic->close_reason();
+  bool ours = reason && reason->error == quic::Errc::local_close;
   StreamKey first{id, quic::StreamId{std::numeric_limits<std::int64_t>::min()}};
   for (auto it = draining_.lower_bound(first); it != draining_.end() && it->first.first == id;)
     it = draining_.erase(it);
   for (auto it = streams_.lower_bound(first); it != streams_.end() && it->first.first == id; it = streams_.erase(it)) {
     auto& core = *it->second;
-    bool ours = quic != nullptr && quic->close_reason() && quic->close_reason()->error == quic::Errc::local_close;
     if (quic != nullptr && ours) quic->release(core.id, 0);
     if (quic != nullptr && !ours) {
       // What had arrived stays readable, as on a TCP connection; at most the stream's window.
@@ -279,7 +280,7 @@ void Driver::dispatch() {
           end_streams(id);
           auto* quic = endpoint_.find(id);
           quic::CloseReason reason;
-          if (quic != nullptr && quic->close_reason()) reason = *quic->close_reason();
+          if (quic != nullptr) reason = quic->close_reason().value_or(reason);
           listener_.on_closed(id, reason);
           break;
         }

@@ -128,8 +128,10 @@ std::optional<quic::ConnectionId> Host::Impl::connection_of(const PeerId& peer) 
 
 void Host::Impl::on_established(quic::ConnectionId connection) {
   auto* quic = driver->find(connection);
-  if (quic == nullptr || quic->closed() || !quic->peer()) return;
-  auto peer = *quic->peer();
+  if (quic == nullptr || quic->closed()) return;
+  auto proved = quic->peer();
+  if (!proved) return;
+  auto peer = *proved;
   auto link = std::make_shared<Link>(peer, to_multiaddr(quic->remote()), quic->inbound(), executor);
   links.emplace(connection, link);
   auto& list = by_peer[peer];
@@ -178,6 +180,7 @@ void Host::Impl::close_peer(const PeerId& peer, std::uint64_t code) {
 }
 
 async::Awaitable<void> Host::Impl::limit_untrusted(quic::ConnectionId connection) {
+  NMP_ASSERT(options.limits.untrusted);  // whose restriction this connection has
   auto until = driver->now() + options.limits.untrusted->time_max;
   if (!co_await async::sleep_until(until)) co_return;
   auto* quic = driver->find(connection);
@@ -424,7 +427,7 @@ std::vector<std::string> Host::protocols() const {
   return all;
 }
 
-void Host::add_addresses(const PeerId& peer, std::vector<Multiaddr> addresses, Duration ttl) {
+void Host::add_addresses(const PeerId& peer, const std::vector<Multiaddr>& addresses, Duration ttl) {
   if (peer != impl_->id) impl_->book.add(peer, addresses, impl_->driver->now(), ttl);
 }
 std::vector<Multiaddr> Host::addresses(const PeerId& peer) const {

@@ -130,7 +130,7 @@ class Host {
   [[nodiscard]] std::vector<std::string> protocols() const;
 
   /// Addresses to dial later; forgotten after `ttl`, capped per peer and in all.
-  void add_addresses(const PeerId& peer, std::vector<Multiaddr> addresses, Duration ttl);
+  void add_addresses(const PeerId& peer, const std::vector<Multiaddr>& addresses, Duration ttl);
   [[nodiscard]] std::vector<Multiaddr> addresses(const PeerId& peer) const;
   /// Those with a live connection.
   [[nodiscard]] std::vector<PeerId> peers() const;

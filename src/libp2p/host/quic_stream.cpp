@@ -12,7 +12,7 @@ QuicStream::QuicStream(StreamCorePtr core, PeerId remote, Multiaddr address, boo
 QuicStream::~QuicStream() {
   if (core_->driver == nullptr) return;
   // A lazy dialler that wrote and finished without reading: a listener may abort when its answer finds no reader.
-  core_->driver->release(core_, /*drain_first=*/dialer_.has_value() && finished_ && !broken_);
+  core_->driver->release(core_, /*drain=*/dialer_.has_value() && finished_ && !broken_);
 }
 
 void QuicStream::send_small(const Bytes& bytes) {
