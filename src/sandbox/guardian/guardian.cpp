@@ -234,7 +234,7 @@ class Inspector {
       if (form != 0x60) return fail(Errc::type_not_allowed, fmt::format("type form {:#x}", form));
       NMP_TRY(auto parameters, value_types(reader, kParametersMax));
       NMP_TRY(auto results, value_types(reader, kResultsMax));
-      types_.push_back(parameters + ">" + results);
+      types_.push_back(fmt::format("{}>{}", parameters, results));
     }
     return {};
   }
