@@ -163,7 +163,7 @@ async::Awaitable<Result<KeysFrame>> EngineClient::open(SessionId session, Bytes 
   while (!opening->answer && waited) waited = co_await opening->changed.wait();
   impl_->openings.erase(session);
   if (!opening->answer) co_return fail(waited.error());
-  co_return *std::move(opening->answer);
+  co_return std::move(*opening->answer);
 }
 
 async::Awaitable<Result<void>> EngineClient::bind(BindFrame frame) {

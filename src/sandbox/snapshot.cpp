@@ -117,8 +117,8 @@ Result<void> Snapshot::walk(int directory, const std::string& prefix, std::size_
 }
 
 const SnapshotEntry* Snapshot::find(std::string_view path) const {
-  static const SnapshotEntry kRoot{.path = "", .directory = true};
-  if (path.empty()) return &kRoot;
+  static const SnapshotEntry root{.path = "", .directory = true};
+  if (path.empty()) return &root;
   const auto it = std::ranges::lower_bound(entries_, path, {}, &SnapshotEntry::path);
   return it != entries_.end() && it->path == path ? &*it : nullptr;
 }

@@ -8,8 +8,9 @@ namespace nmp::sandbox {
 using wasi::Errno;
 
 GuestApi::Descriptor* GuestApi::descriptor(std::uint32_t fd) {
-  if (fd >= descriptors_.size() || !descriptors_[fd]) return nullptr;
-  return &*descriptors_[fd];
+  if (fd >= descriptors_.size()) return nullptr;
+  auto& slot = descriptors_[fd];
+  return slot ? &*slot : nullptr;
 }
 
 std::optional<std::uint32_t> GuestApi::free_slot() const {
