@@ -378,10 +378,9 @@ std::optional<TcpConfig::Loopback> parse_loopback(std::string_view text) {
   }
   const auto port_text = text.substr(colon + 1);
   std::uint16_t port = 0;
-  const auto* end = port_text.data() + port_text.size();
-  const auto [at, error] = std::from_chars(port_text.data(), end, port);
+  const auto [at, error] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
   auto ip = libp2p::IpAddress::parse(host);
-  if (error != std::errc{} || at != end || !ip) return std::nullopt;
+  if (error != std::errc{} || at != port_text.data() + port_text.size() || !ip) return std::nullopt;
   return TcpConfig::Loopback{.ip = *ip, .port = port};
 }
 

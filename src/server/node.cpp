@@ -116,7 +116,7 @@ class Node::Impl {
       service->register_with(*rpc_server);
       host->handle(std::string(kGrpcProtocol),
                    [this](libp2p::StreamPtr stream) { return serve_grpc(std::move(stream)); });
-      if (options.config.tcp) NMP_CHECK(listen_tcp());
+      if (options.config.tcp) NMP_CHECK(listen_tcp(*options.config.tcp));
     }
     host->handle(std::string(core::kManifestProtocol),
                  [this](libp2p::StreamPtr stream) { return manifests->serve(std::move(stream)); });
@@ -139,12 +139,12 @@ class Node::Impl {
 
   /// The listener for grpcurl and stock clients: nothing is proved about who is there, so the intent's signer is the
   /// caller.
-  Result<void> listen_tcp() {
-    const auto& wanted = *options.config.tcp;
+  Result<void> listen_tcp(const TcpConfig& wanted) {
     if (wanted.unix_path) {
       NMP_TRY(tcp, async::StreamListener::unix_socket(executor, wanted.unix_path->string()));
       tcp_address = "unix:" + wanted.unix_path->string();
     } else {
+      NMP_ASSERT(wanted.loopback);  // of the two exactly one is set
       SocketAddress address;
       address.is_v6 = wanted.loopback->ip.v6;
       address.ip = wanted.loopback->ip.bytes;
