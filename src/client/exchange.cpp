@@ -205,7 +205,7 @@ async::Awaitable<Attempt<Executed>> execute_over(rpc::Channel& channel,
   rpc::CallOptions options;
   options.deadline = deadline;
   options.message_bytes_max = kLogicResponseBytesMax;
-  auto call = channel.call(std::string(core::kExecuteLogicMethod), std::move(options));
+  auto call = channel.call(std::string(core::kExecuteLogicMethod), options);
   auto written = co_await call->write(std::move(*wire));
   if (!written) {
     auto status = co_await call->finish();
@@ -279,6 +279,7 @@ async::Awaitable<Attempt<Executed>> execute_over(rpc::Channel& channel,
   knowledge.received = async::system_clock().unix_now();
   auto report = verify::check_own_receipt(receipt->proof, knowledge);
   if (auto why = report.failure()) co_return std::unexpected(failure("bad_receipt", why->message()));
+  NMP_ASSERT(report.receipt);  // or its form had failed
   const auto& statement = report.receipt->receipt;
   if (!outcome.reason.empty() && outcome.reason != statement.exit.reason)
     co_return std::unexpected(failure("bad_receipt", "the receipt tells of another end than the host"));
