@@ -51,7 +51,7 @@ TEST(Parse, MistakesAreUsage) {
       {"config", "check"},
       {"filter", "run", filter(), "--data", "a", "--data", "b"},
   };
-  for (auto arguments : wrong) {
+  for (const auto& arguments : wrong) {
     auto parsed = parse(arguments);
     EXPECT_FALSE(parsed.command) << testing::PrintToString(arguments);
     EXPECT_EQ(parsed.exit, kUsage) << testing::PrintToString(arguments);

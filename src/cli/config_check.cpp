@@ -17,6 +17,7 @@ nlohmann::json texts(const std::vector<libp2p::Multiaddr>& addresses) {
 
 std::string tcp_text(const server::TcpConfig& tcp) {
   if (tcp.unix_path) return "unix:" + tcp.unix_path->string();
+  NMP_ASSERT(tcp.loopback);  // of the two exactly one is set
   return fmt::format(fmt::runtime(tcp.loopback->ip.v6 ? "[{}]:{}" : "{}:{}"), tcp.loopback->ip.to_text(),
                      tcp.loopback->port);
 }

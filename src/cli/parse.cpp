@@ -247,7 +247,7 @@ Parsed parse(std::vector<std::string> arguments) {
     while (!named->get_subcommands().empty()) named = named->get_subcommands().front();
     std::string path;
     for (auto* app = named; app != nullptr; app = app->get_parent())
-      path = app->get_name() + (path.empty() ? "" : " ") + path;
+      path = fmt::format("{}{}{}", app->get_name(), path.empty() ? "" : " ", path);
     return {
         .command = std::nullopt, .exit = kUsage, .text = fmt::format("nmp: {}\nTry: {} --help\n", error.what(), path)};
   }

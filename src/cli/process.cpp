@@ -14,11 +14,13 @@ namespace nmp::cli {
 Result<int> run_process(const ProcessOptions& options) {
   std::vector<char*> argv;
   auto arguments = options.arguments;
+  argv.reserve(arguments.size() + 1);
   for (auto& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
 
   auto ours = options.environment;
   std::vector<char*> envp;
+  envp.reserve(ours.size());
   for (auto& variable : ours) envp.push_back(variable.data());
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view text = *variable;
