@@ -133,9 +133,13 @@ class Wire(MeshTest):
 
     def test_a_run_is_http2_inside_a_quic_stream(self):
         saved = self.folder / "run.pcap"
-        with relayed(self.port) as port:
-            live = ("--live", self.port, "--save", saved, "--seconds", "60")
-            code, verdict, errors = self.check(*live, "--", *self.run_command(port))
+        live = ("--live", self.port, "--save", saved, "--seconds", "60")
+        for _ in range(3):
+            with relayed(self.port) as port:
+                code, verdict, errors = self.check(*live, "--", *self.run_command(port))
+            # On a busy machine tshark misses datagrams, or meets them before their keys.
+            if not any("could not be decrypted" in failure for failure in verdict["failures"]):
+                break
         self.assertEqual(code, 0, f"{verdict} {errors}")
         call = next(call for call in verdict["calls"] if call["path"])
         self.assertTrue(call["preface"] and call["listener_settings"], verdict)
