@@ -2,6 +2,7 @@
 
 #include "base/encoding.hpp"
 #include "crypto/aead.hpp"
+#include "crypto/chacha20_poly1305.hpp"
 #include "crypto/ed25519.hpp"
 #include "crypto/errors.hpp"
 #include "crypto/hash.hpp"
@@ -182,6 +183,58 @@ TEST(Aead, NistGcmTestCase16) {
   }
   EXPECT_EQ(open(key, nonce, {}, sealed).error().code, Errc::forged);
   EXPECT_EQ(open(key, nonce, aad, ByteView(sealed).first(15)).error().code, Errc::forged);
+}
+
+TEST(ChaCha20Poly1305Test, Rfc8439) {
+  // Section 2.8.2.
+  ChaCha20Poly1305 cipher(secret<32>("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f"));
+  AeadNonce nonce{};
+  std::ranges::copy(hex("070000004041424344454647"), nonce.begin());
+  auto aad = hex("50515253c0c1c2c3c4c5c6c7");
+  auto plaintext = bytes_of(
+      "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be "
+      "it.");
+  Bytes sealed(plaintext.size() + kAeadTagSize);
+  Bytes opened(plaintext.size());
+  cipher.seal(nonce, aad, plaintext, sealed);
+  EXPECT_EQ(hex_encode(sealed),
+            "d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d63dbea45e8ca9671282fafb69da92728b1a71de0a9e"
+            "060b2905d6a5b67ecd3b3692ddbd7f2d778b8c9803aee328091b58fab324e4fad675945585808b4831d7bc3ff4def08e4b7a9de576"
+            "d26586cec64b61161ae10b594f09e26a7e902ecbd0600691");
+  ASSERT_TRUE(cipher.open(nonce, aad, sealed, opened));
+  EXPECT_TRUE(equal(opened, plaintext));
+  for (std::size_t bit = 0; bit < sealed.size() * 8; ++bit) {
+    auto changed = sealed;
+    changed[bit / 8] ^= static_cast<std::byte>(1U << bit % 8);
+    EXPECT_EQ(cipher.open(nonce, aad, changed, opened).error().code, Errc::forged);
+    EXPECT_EQ(opened, Bytes(plaintext.size()));
+  }
+  EXPECT_EQ(cipher.open(nonce, {}, sealed, opened).error().code, Errc::forged);
+  EXPECT_EQ(cipher.open(nonce, aad, ByteView(sealed).first(15), {}).error().code, Errc::forged);
+  // What came before leaves no trace in the context.
+  Bytes again(sealed.size());
+  cipher.seal(nonce, aad, plaintext, again);
+  EXPECT_EQ(again, sealed);
+  Bytes tag(kAeadTagSize);
+  cipher.seal(nonce, {}, {}, tag);
+  EXPECT_TRUE(cipher.open(nonce, {}, tag, {}));
+}
+
+TEST(ChaCha20Poly1305Test, Rfc8439Decryption) {
+  // Appendix A.5.
+  ChaCha20Poly1305 cipher(secret<32>("1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0"));
+  AeadNonce nonce{};
+  std::ranges::copy(hex("000000000102030405060708"), nonce.begin());
+  auto sealed =
+      hex("64a0861575861af460f062c79be643bd5e805cfd345cf389f108670ac76c8cb24c6cfc18755d43eea09ee94e382d26b0bdb7b73c321b"
+          "0100d4f03b7f355894cf332f830e710b97ce98c8a84abd0b948114ad176e008d33bd60f982b1ff37c8559797a06ef4f0ef61c186324e"
+          "2b3506383606907b6a7c02b0f9f6157b53c867e4b9166c767b804d46a59b5216cde7a4e99040c5a40433225ee282a1b0a06c523eaf45"
+          "34d7f83fa1155b0047718cbc546a0d072b04b3564eea1b422273f548271a0bb2316053fa76991955ebd63159434ecebb4e466dae5a10"
+          "73a6727627097a1049e617d91d361094fa68f0ff77987130305beaba2eda04df997b714d6c6f2c29a6ad5cb4022b02709beead9d6789"
+          "0cbb22392336fea1851f38");
+  Bytes opened(sealed.size() - kAeadTagSize);
+  ASSERT_TRUE(cipher.open(nonce, hex("f33388860000000000004e91"), sealed, opened));
+  EXPECT_TRUE(text_of(opened).starts_with("Internet-Drafts are draft documents valid for a maximum of six months"));
 }
 
 TEST(Random, SystemDiffers) { EXPECT_NE(system_random().bytes<32>(), system_random().bytes<32>()); }
