@@ -1,5 +1,8 @@
 #pragma once
 
+#include <vector>
+
+#include "base/async/udp.hpp"
 #include "base/socket_address.hpp"
 #include "libp2p/peer/multiaddr.hpp"
 
@@ -12,12 +15,19 @@ namespace nmp::libp2p {
   to.port = from.port;
   return to;
 }
-[[nodiscard]] inline Multiaddr to_multiaddr(const SocketAddress& from) {
+[[nodiscard]] inline UdpAddress to_endpoint(const SocketAddress& from) {
   UdpAddress to;
   to.ip.v6 = from.is_v6;
   to.ip.bytes = from.ip;
   to.port = from.port;
-  return Multiaddr::quic_v1(to);
+  return to;
+}
+/// A wildcard replaced by the machine's addresses.
+[[nodiscard]] inline std::vector<SocketAddress> reachable(const SocketAddress& local) {
+  if (!local.is_wildcard()) return {local};
+  auto all = async::interface_addresses(local.is_v6);
+  for (auto& address : all) address.port = local.port;
+  return all;
 }
 
 }  // namespace nmp::libp2p

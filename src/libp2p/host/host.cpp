@@ -8,7 +8,6 @@
 
 #include "crypto/hash.hpp"
 #include "crypto/random.hpp"
-#include "libp2p/host/addresses.hpp"
 #include "libp2p/host/host_impl.hpp"
 #include "libp2p/peer/certificate.hpp"
 
@@ -35,20 +34,6 @@ namespace {
 constexpr Duration kDialTimeMax = std::chrono::seconds(15);
 /// Addresses given with connect() (libp2p.md section 17, "temp 2 min").
 constexpr Duration kTemporaryTtl = std::chrono::minutes(2);
-
-Result<SocketAddress> udp_of(const Multiaddr& address) {
-  auto endpoint = address.udp_endpoint();
-  if (!address.is_quic_v1() || !endpoint)
-    return fail(Errc::unsupported, "not /ip4|ip6/../udp/../quic-v1: " + address.to_text());
-  return to_socket(*endpoint);
-}
-
-Error error_of(const quic::CloseReason& reason) {
-  auto code = make_error_code(host::Errc::dial_failed);
-  if (reason.error == quic::Errc::wrong_peer) code = make_error_code(host::Errc::wrong_peer);
-  if (reason.error == quic::Errc::self_dial) code = make_error_code(host::Errc::self_dial);
-  return {code, make_error_code(reason.error).message() + (reason.text.empty() ? "" : ": " + reason.text)};
-}
 
 }  // namespace
 
@@ -92,47 +77,47 @@ Result<void> Host::Impl::start() {
   if (options.limits.untrusted)
     limits.restriction = quic::Restriction{options.limits.untrusted->streams_max, options.limits.untrusted->bytes_max};
   endpoint = std::make_unique<quic::Endpoint>(*tls, crypto::system_random(), std::move(secrets), limits);
-  driver = std::make_unique<Driver>(executor, clock, *endpoint, *this);
+  quic = std::make_unique<QuicTransport>(executor, clock, *endpoint, *this);
   for (const auto& address : options.listen) {
-    NMP_TRY(auto socket_address, udp_of(address));
-    NMP_CHECK(driver->listen(socket_address));
+    auto* transport = transport_for(address);
+    if (transport == nullptr) return fail(Errc::unsupported, "cannot listen on " + address.to_text());
+    NMP_CHECK(transport->listen(address));
   }
   add_own_protocols();
-  driver->start();
+  for (auto* transport : transports()) transport->start();
   return {};
+}
+
+std::vector<Transport*> Host::Impl::transports() const { return {quic.get()}; }
+
+Transport& Host::Impl::transport_of(ConnectionId /*connection*/) const { return *quic; }
+
+Transport* Host::Impl::transport_for(const Multiaddr& address) const {
+  for (auto* transport : transports())
+    if (transport->handles(address)) return transport;
+  return nullptr;
 }
 
 std::vector<Multiaddr> Host::Impl::listen_addresses() const {
   std::vector<Multiaddr> all;
-  for (const auto& address : driver->listening()) {
-    if (!address.is_wildcard()) {
-      all.push_back(to_multiaddr(address));
-      continue;
-    }
-    for (auto interface : async::interface_addresses(address.is_v6)) {
-      interface.port = address.port;
-      all.push_back(to_multiaddr(interface));
-    }
-  }
+  for (const auto* transport : transports()) std::ranges::copy(transport->listening(), std::back_inserter(all));
   return all;
 }
 
 // --- connections
 // ------------------------------------------------------------------------------------------------------
 
-std::optional<quic::ConnectionId> Host::Impl::connection_of(const PeerId& peer) const {
+std::optional<ConnectionId> Host::Impl::connection_of(const PeerId& peer) const {
   auto it = by_peer.find(peer);
   if (it == by_peer.end()) return std::nullopt;
   return it->second.front();
 }
 
-void Host::Impl::on_established(quic::ConnectionId connection) {
-  auto* quic = driver->find(connection);
-  if (quic == nullptr || quic->closed()) return;
-  auto proved = quic->peer();
-  if (!proved) return;
-  auto peer = *proved;
-  auto link = std::make_shared<Link>(peer, to_multiaddr(quic->remote()), quic->inbound(), executor);
+void Host::Impl::on_established(ConnectionId connection) {
+  auto state = transport_of(connection).state(connection);
+  if (!state) return;
+  const auto& peer = state->peer;
+  auto link = std::make_shared<Link>(peer, state->address, state->inbound, executor);
   links.emplace(connection, link);
   auto& list = by_peer[peer];
   list.push_back(connection);
@@ -143,18 +128,18 @@ void Host::Impl::on_established(quic::ConnectionId connection) {
     --dial->live;
     dial->changed.notify_all();
   }
-  if (quic->restricted()) tasks.spawn(limit_untrusted(connection));
+  if (state->restricted) tasks.spawn(limit_untrusted(connection));
   if (options.identify) tasks.spawn(ask_identity(connection, link));
   if (list.size() > 1) return;
   for (auto* observer : std::vector(observers)) observer->connected(peer, link->address, link->inbound);
 }
 
-void Host::Impl::on_closed(quic::ConnectionId connection, const quic::CloseReason& reason) {
+void Host::Impl::on_closed(ConnectionId connection, const Error& why) {
   if (auto it = attempts.find(connection); it != attempts.end()) {
     auto dial = it->second;
     attempts.erase(it);
     --dial->live;
-    dial->last_error = error_of(reason);
+    dial->last_error = why;
     dial->changed.notify_all();
   }
   auto it = links.find(connection);
@@ -169,34 +154,35 @@ void Host::Impl::on_closed(quic::ConnectionId connection, const quic::CloseReaso
   for (auto* observer : std::vector(observers)) observer->disconnected(link->peer);
 }
 
-void Host::Impl::on_streams_available(quic::ConnectionId connection) {
+void Host::Impl::on_streams_available(ConnectionId connection) {
   if (auto it = links.find(connection); it != links.end()) it->second->streams_available.notify_all();
 }
 
 void Host::Impl::close_peer(const PeerId& peer, std::uint64_t code) {
   auto it = by_peer.find(peer);
   if (it == by_peer.end()) return;
-  for (auto connection : std::vector(it->second)) driver->close(connection, code);
+  for (auto connection : std::vector(it->second)) transport_of(connection).close(connection, code);
 }
 
-async::Awaitable<void> Host::Impl::limit_untrusted(quic::ConnectionId connection) {
+async::Awaitable<void> Host::Impl::limit_untrusted(ConnectionId connection) {
   NMP_ASSERT(options.limits.untrusted);  // whose restriction this connection has
-  auto until = driver->now() + options.limits.untrusted->time_max;
+  auto until = now() + options.limits.untrusted->time_max;
   if (!co_await async::sleep_until(until)) co_return;
-  auto* quic = driver->find(connection);
-  if (quic != nullptr && quic->restricted()) driver->close(connection, connection_code::kGated);
+  auto& transport = transport_of(connection);
+  if (auto state = transport.state(connection); state && state->restricted)
+    transport.close(connection, connection_code::kGated);
 }
 
 // --- dialling
 // ---------------------------------------------------------------------------------------------------------
 
 void Host::Impl::start_attempt(const DialPtr& dial, const PeerId& peer, const Multiaddr& address) {
-  auto remote = udp_of(address);
-  if (!remote) {
-    dial->last_error = std::move(remote).error();
+  auto* transport = transport_for(address);
+  if (transport == nullptr) {
+    dial->last_error = Error{make_error_code(Errc::unsupported), address.to_text()};
     return;
   }
-  auto started = driver->dial(*remote, peer);
+  auto started = transport->dial(address, peer);
   if (!started) {
     dial->last_error = std::move(started).error();
     return;
@@ -206,22 +192,22 @@ void Host::Impl::start_attempt(const DialPtr& dial, const PeerId& peer, const Mu
 }
 
 async::Awaitable<void> Host::Impl::run_dial(DialPtr dial, PeerId peer, std::vector<Multiaddr> addresses) {
-  auto deadline = driver->now() + kDialTimeMax;
-  auto next = driver->now();
+  const auto deadline = now() + kDialTimeMax;
+  auto next = now();
   std::size_t at = 0;
   for (;;) {
     if (connection_of(peer)) {
       dial->result.emplace();
       break;
     }
-    auto now = driver->now();
-    if (now >= deadline) {
+    const auto time = now();
+    if (time >= deadline) {
       dial->result.emplace(fail(Errc::deadline_exceeded, "dial"));
       break;
     }
-    if (at < addresses.size() && (now >= next || dial->live == 0)) {
+    if (at < addresses.size() && (time >= next || dial->live == 0)) {
       start_attempt(dial, peer, addresses[at++]);
-      next = now + kDialStagger;
+      next = time + kDialStagger;
       continue;
     }
     if (at == addresses.size() && dial->live == 0) {
@@ -240,13 +226,13 @@ async::Awaitable<void> Host::Impl::run_dial(DialPtr dial, PeerId peer, std::vect
     }
   }
   // The losers of the race.
-  std::vector<quic::ConnectionId> losers;
+  std::vector<ConnectionId> losers;
   for (const auto& [connection, owner] : attempts) {
     if (owner == dial) losers.push_back(connection);
   }
   for (auto connection : losers) {
     attempts.erase(connection);
-    driver->close(connection, connection_code::kSupplanted);
+    transport_of(connection).close(connection, connection_code::kSupplanted);
   }
   if (auto it = dials.find(peer); it != dials.end() && it->second == dial) dials.erase(it);
   dial->changed.notify_all();
@@ -254,7 +240,7 @@ async::Awaitable<void> Host::Impl::run_dial(DialPtr dial, PeerId peer, std::vect
 
 async::Awaitable<Result<void>> Host::Impl::connect(Self self, PeerInfo peer, Instant deadline) {
   if (peer.id == self->id) co_return fail(host::Errc::self_dial);
-  self->book.add(peer.id, peer.addresses, self->driver->now(), kTemporaryTtl);
+  self->book.add(peer.id, peer.addresses, self->now(), kTemporaryTtl);
   bool joined_before = false;
   for (;;) {
     if (self->closed) co_return fail(Errc::closed, "host");
@@ -265,7 +251,7 @@ async::Awaitable<Result<void>> Host::Impl::connect(Self self, PeerInfo peer, Ins
       dial = it->second;
       joined = true;
     } else {
-      auto addresses = self->book.find(peer.id, self->driver->now());
+      auto addresses = self->book.find(peer.id, self->now());
       if (addresses.empty()) co_return fail(host::Errc::no_address, peer.id.to_text());
       // What the caller gave comes first, then what was learned last.
       std::ranges::stable_sort(addresses, [&](const Multiaddr& a, const Multiaddr& b) {
@@ -294,28 +280,28 @@ async::Awaitable<Result<void>> Host::Impl::connect(Self self, PeerInfo peer, Ins
 // --- streams
 // ----------------------------------------------------------------------------------------------------------
 
-async::Awaitable<Result<std::unique_ptr<QuicStream>>> Host::Impl::open_on(Self self,
-                                                                          quic::ConnectionId connection,
-                                                                          std::vector<std::string> protocols,
-                                                                          Instant deadline) {
+async::Awaitable<Result<std::unique_ptr<NegotiatedStream>>> Host::Impl::open_on(Self self,
+                                                                                ConnectionId connection,
+                                                                                std::vector<std::string> protocols,
+                                                                                Instant deadline) {
   for (;;) {
     auto it = self->links.find(connection);
-    auto* quic = self->closed ? nullptr : self->driver->find(connection);
-    if (it == self->links.end() || quic == nullptr || quic->closed()) co_return fail(Errc::closed, "connection");
+    if (self->closed || it == self->links.end()) co_return fail(Errc::closed, "connection");
     auto link = it->second;
-    auto stream_id = quic->open_stream();
+    auto& transport = self->transport_of(connection);
+    auto stream_id = transport.open_stream(connection);
     if (stream_id) {
-      auto stream =
-          std::make_unique<QuicStream>(self->driver->adopt(connection, *stream_id), link->peer, link->address, false);
+      auto stream = std::make_unique<NegotiatedStream>(transport.adopt(connection, *stream_id), link->peer,
+                                                       link->address, /*inbound=*/false);
       bool lazy = protocols.size() == 1;
       stream->propose(std::move(protocols));
       if (!lazy) {
-        auto until = std::min(deadline, self->driver->now() + kNegotiationTimeMax);
+        auto until = std::min(deadline, self->now() + kNegotiationTimeMax);
         NMP_CO_CHECK(co_await stream->settle(until));
       }
       co_return stream;
     }
-    if (stream_id.error().code != quic::Errc::stream_limit) co_return fail(Errc::closed, stream_id.error().message());
+    if (stream_id.error().code != Errc::exhausted) co_return std::unexpected(std::move(stream_id).error());
     NMP_CO_CHECK(co_await link->streams_available.wait(deadline));
   }
 }
@@ -342,23 +328,21 @@ async::Awaitable<Result<StreamPtr>> Host::Impl::open_stream(Self self,
   }
 }
 
-void Host::Impl::on_stream(quic::ConnectionId connection, quic::StreamId stream_id) {
+void Host::Impl::on_stream(ConnectionId connection, StreamId stream_id) {
   auto it = links.find(connection);
+  auto& transport = transport_of(connection);
   if (closed || it == links.end()) {
-    if (auto* quic = driver->find(connection); quic != nullptr) {
-      quic->release(stream_id, stream_code::kShutdown);
-      driver->touch(connection);
-    }
+    transport.release(connection, stream_id, stream_code::kShutdown);
     return;
   }
-  auto stream =
-      std::make_unique<QuicStream>(driver->adopt(connection, stream_id), it->second->peer, it->second->address, true);
+  auto stream = std::make_unique<NegotiatedStream>(transport.adopt(connection, stream_id), it->second->peer,
+                                                   it->second->address, /*inbound=*/true);
   tasks.spawn(serve_stream(it->second, std::move(stream)));
 }
 
-async::Awaitable<void> Host::Impl::serve_stream(LinkPtr, std::unique_ptr<QuicStream> stream) {
+async::Awaitable<void> Host::Impl::serve_stream(LinkPtr, std::unique_ptr<NegotiatedStream> stream) {
   multistream::Listener::Known known = [this](std::string_view protocol) { return handlers.contains(protocol); };
-  auto accepted = co_await stream->accept(std::move(known), driver->now() + kNegotiationTimeMax);
+  auto accepted = co_await stream->accept(std::move(known), now() + kNegotiationTimeMax);
   if (!accepted) co_return;
   auto it = handlers.find(stream->protocol());
   if (it == handlers.end()) {
@@ -373,7 +357,7 @@ async::Awaitable<void> Host::Impl::close(Self self) {
   if (self->closed) co_return;
   self->closed = true;
   co_await self->tasks.close();
-  co_await self->driver->close_all(connection_code::kShutdown);
+  for (auto* transport : self->transports()) co_await transport->close_all(connection_code::kShutdown);
   for (auto& [peer, dial] : self->dials) {
     if (!dial->result) dial->result.emplace(fail(Errc::closed, "host"));
     dial->changed.notify_all();
@@ -428,11 +412,9 @@ std::vector<std::string> Host::protocols() const {
 }
 
 void Host::add_addresses(const PeerId& peer, const std::vector<Multiaddr>& addresses, Duration ttl) {
-  if (peer != impl_->id) impl_->book.add(peer, addresses, impl_->driver->now(), ttl);
+  if (peer != impl_->id) impl_->book.add(peer, addresses, impl_->now(), ttl);
 }
-std::vector<Multiaddr> Host::addresses(const PeerId& peer) const {
-  return impl_->book.find(peer, impl_->driver->now());
-}
+std::vector<Multiaddr> Host::addresses(const PeerId& peer) const { return impl_->book.find(peer, impl_->now()); }
 std::vector<PeerId> Host::peers() const {
   std::vector<PeerId> all;
   for (const auto& [peer, list] : impl_->by_peer) all.push_back(peer);
@@ -443,9 +425,8 @@ bool Host::is_connected(const PeerId& peer) const { return impl_->by_peer.contai
 std::vector<ConnectionInfo> Host::connections() const {
   std::vector<ConnectionInfo> all;
   for (const auto& [connection, link] : impl_->links) {
-    auto* quic = impl_->driver->find(connection);
-    if (quic == nullptr) continue;
-    all.push_back({link->peer, link->address, link->inbound, quic->streams(), quic->smoothed_rtt()});
+    if (const auto state = impl_->transport_of(connection).state(connection))
+      all.push_back({link->peer, link->address, link->inbound, state->streams, state->smoothed_rtt});
   }
   return all;
 }
@@ -463,7 +444,7 @@ HostStats Host::stats() const {
   const auto& from = impl_->endpoint->stats();
   HostStats to;
   to.datagrams_received = from.datagrams_received;
-  to.datagrams_sent = impl_->driver->datagrams_sent();
+  to.datagrams_sent = impl_->quic->datagrams_sent();
   to.connections_opened = impl_->opened;
   to.handshakes_refused = from.connections_refused;
   to.retries_sent = from.retries_sent;
@@ -476,10 +457,7 @@ void Host::mark_trusted(const PeerId& peer) {
   auto it = impl_->by_peer.find(peer);
   if (it == impl_->by_peer.end()) return;
   for (auto connection : it->second) {
-    if (auto* quic = impl_->driver->find(connection); quic != nullptr) {
-      quic->lift_restriction();
-      impl_->driver->touch(connection);
-    }
+    impl_->transport_of(connection).lift_restriction(connection);
   }
 }
 void Host::disconnect(const PeerId& peer, std::uint64_t code) { impl_->close_peer(peer, code); }

@@ -6,14 +6,14 @@
 #include "base/async/event.hpp"
 #include "base/async/task_group.hpp"
 #include "libp2p/host/address_book.hpp"
-#include "libp2p/host/driver.hpp"
 #include "libp2p/host/host.hpp"
-#include "libp2p/host/quic_stream.hpp"
+#include "libp2p/host/negotiated_stream.hpp"
+#include "libp2p/host/quic_transport.hpp"
 #include "libp2p/identify/profile.hpp"
 
 namespace nmp::libp2p {
 
-class Host::Impl final : public Driver::Listener, public std::enable_shared_from_this<Host::Impl> {
+class Host::Impl final : public Transport::Listener, public std::enable_shared_from_this<Host::Impl> {
  public:
   Impl(async::Executor on, HostOptions wanted, PeerId self);
   Impl(const Impl&) = delete;
@@ -53,12 +53,17 @@ class Host::Impl final : public Driver::Listener, public std::enable_shared_from
   };
   using DialPtr = std::shared_ptr<Dial>;  // the table, its task and the waiters
 
-  void on_established(quic::ConnectionId id) override;
-  void on_stream(quic::ConnectionId id, quic::StreamId stream) override;
-  void on_streams_available(quic::ConnectionId id) override;
-  void on_closed(quic::ConnectionId id, const quic::CloseReason& reason) override;
+  void on_established(ConnectionId id) override;
+  void on_stream(ConnectionId id, StreamId stream) override;
+  void on_streams_available(ConnectionId id) override;
+  void on_closed(ConnectionId id, const Error& why) override;
 
-  [[nodiscard]] std::optional<quic::ConnectionId> connection_of(const PeerId& peer) const;
+  [[nodiscard]] std::vector<Transport*> transports() const;
+  /// Null: none handles it.
+  [[nodiscard]] Transport* transport_for(const Multiaddr& address) const;
+  [[nodiscard]] Transport& transport_of(ConnectionId connection) const;
+  [[nodiscard]] Instant now() const { return async::system_clock().now(); }
+  [[nodiscard]] std::optional<ConnectionId> connection_of(const PeerId& peer) const;
   void close_peer(const PeerId& peer, std::uint64_t code);
   [[nodiscard]] std::vector<Multiaddr> listen_addresses() const;
 
@@ -67,12 +72,12 @@ class Host::Impl final : public Driver::Listener, public std::enable_shared_from
   PeerId id;
   std::unique_ptr<quic::TlsContext> tls;
   std::unique_ptr<quic::Endpoint> endpoint;
-  std::unique_ptr<Driver> driver;
+  std::unique_ptr<QuicTransport> quic;
   AddressBook book;
-  std::map<quic::ConnectionId, LinkPtr> links;
-  std::map<PeerId, std::vector<quic::ConnectionId>> by_peer;
+  std::map<ConnectionId, LinkPtr> links;
+  std::map<PeerId, std::vector<ConnectionId>> by_peer;
   std::map<PeerId, DialPtr> dials;
-  std::map<quic::ConnectionId, DialPtr> attempts;
+  std::map<ConnectionId, DialPtr> attempts;
   std::map<std::string, std::shared_ptr<StreamHandler>, std::less<>> handlers;  // the table and running streams
   std::vector<HostObserver*> observers;
   std::uint64_t opened = 0;
@@ -84,16 +89,16 @@ class Host::Impl final : public Driver::Listener, public std::enable_shared_from
   Result<void> open_key_log();
   async::Awaitable<void> run_dial(DialPtr dial, PeerId peer, std::vector<Multiaddr> addresses);
   void start_attempt(const DialPtr& dial, const PeerId& peer, const Multiaddr& address);
-  async::Awaitable<void> serve_stream(LinkPtr link, std::unique_ptr<QuicStream> stream);
-  async::Awaitable<void> limit_untrusted(quic::ConnectionId connection);
-  static async::Awaitable<Result<std::unique_ptr<QuicStream>>> open_on(Self self,
-                                                                       quic::ConnectionId connection,
-                                                                       std::vector<std::string> protocols,
-                                                                       Instant deadline);
+  async::Awaitable<void> serve_stream(LinkPtr link, std::unique_ptr<NegotiatedStream> stream);
+  async::Awaitable<void> limit_untrusted(ConnectionId connection);
+  static async::Awaitable<Result<std::unique_ptr<NegotiatedStream>>> open_on(Self self,
+                                                                             ConnectionId connection,
+                                                                             std::vector<std::string> protocols,
+                                                                             Instant deadline);
 
   // identify.cpp
   void add_own_protocols();
-  async::Awaitable<void> ask_identity(quic::ConnectionId connection, LinkPtr link);
+  async::Awaitable<void> ask_identity(ConnectionId connection, LinkPtr link);
   async::Awaitable<Result<void>> read_identity(Stream& stream, LinkPtr link);
   async::Awaitable<void> answer_identify(StreamPtr stream);
   async::Awaitable<void> take_push(StreamPtr stream);

@@ -50,7 +50,7 @@ async::Awaitable<void> Host::Impl::answer_identify(StreamPtr stream) {
   // The asker's end of the stream, so that the destructor does not reset what is still on its way.
   std::array<std::byte, 64> nothing;
   auto wait = stream->read_some(nothing);
-  (void)co_await async::with_deadline(driver->now() + identify::kTimeout, std::move(wait));
+  (void)co_await async::with_deadline(now() + identify::kTimeout, std::move(wait));
 }
 
 async::Awaitable<Result<void>> Host::Impl::read_identity(Stream& stream, LinkPtr link) {
@@ -63,10 +63,10 @@ async::Awaitable<Result<void>> Host::Impl::read_identity(Stream& stream, LinkPtr
   }
   NMP_CO_TRY(auto message, decoder.finish());
   NMP_CO_CHECK(identify::apply(message, link->peer, link->address, link->profile));
-  book.add(link->peer, link->profile.addresses, driver->now(), identify::kAddressTtl);
+  book.add(link->peer, link->profile.addresses, now(), identify::kAddressTtl);
   if (!link->inbound) {
     std::vector<Multiaddr> dialled{link->address};
-    book.add(link->peer, dialled, driver->now(), identify::kAddressTtl);
+    book.add(link->peer, dialled, now(), identify::kAddressTtl);
   }
   const auto& profile = link->profile;
   PeerDetails details{profile.agent_version, profile.protocol_version, profile.protocols,
@@ -75,8 +75,8 @@ async::Awaitable<Result<void>> Host::Impl::read_identity(Stream& stream, LinkPtr
   co_return Result<void>();
 }
 
-async::Awaitable<void> Host::Impl::ask_identity(quic::ConnectionId connection, LinkPtr link) {
-  auto deadline = driver->now() + identify::kTimeout;
+async::Awaitable<void> Host::Impl::ask_identity(ConnectionId connection, LinkPtr link) {
+  auto deadline = now() + identify::kTimeout;
   std::vector<std::string> protocols{std::string(identify::kProtocol)};
   auto stream = co_await open_on(shared_from_this(), connection, std::move(protocols), deadline);
   if (!stream) co_return;
@@ -97,7 +97,7 @@ async::Awaitable<void> Host::Impl::take_push(StreamPtr stream) {
     co_return;
   }
   auto reading = read_identity(*stream, link);
-  auto result = co_await async::with_deadline(driver->now() + identify::kTimeout, std::move(reading));
+  auto result = co_await async::with_deadline(now() + identify::kTimeout, std::move(reading));
   if (!result) {
     stream->reset(stream_code::kProtocolViolation);
   } else {
@@ -129,13 +129,13 @@ async::Awaitable<Result<Duration>> Host::Impl::ping(Self self, PeerId peer, Inst
     std::vector<std::string> protocols{std::string(ping::kProtocol)};
     NMP_CO_TRY(auto stream, co_await open_stream(host, std::move(to), std::move(protocols), until));
     ping::Initiator initiator;
-    auto payload = initiator.start(crypto::system_random(), host->driver->now());
+    auto payload = initiator.start(crypto::system_random(), host->now());
     NMP_CO_CHECK(co_await stream->write(payload));
     std::array<std::byte, 64> piece;
     for (;;) {
       NMP_CO_TRY(auto size, co_await stream->read_some(piece));
       if (size == 0) co_return fail(Errc::closed, "ping");
-      NMP_CO_TRY(auto rtt, initiator.feed(ByteView(piece).first(size), host->driver->now()));
+      NMP_CO_TRY(auto rtt, initiator.feed(ByteView(piece).first(size), host->now()));
       if (!rtt) continue;
       (void)co_await stream->close_write();
       co_return *rtt;

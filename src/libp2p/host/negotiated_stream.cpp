@@ -1,4 +1,4 @@
-#include "libp2p/host/quic_stream.hpp"
+#include "libp2p/host/negotiated_stream.hpp"
 
 #include <boost/asio/this_coro.hpp>
 
@@ -6,20 +6,20 @@
 
 namespace nmp::libp2p {
 
-QuicStream::QuicStream(StreamCorePtr core, PeerId remote, Multiaddr address, bool inbound)
+NegotiatedStream::NegotiatedStream(StreamCorePtr core, PeerId remote, Multiaddr address, bool inbound)
     : core_(std::move(core)), remote_(std::move(remote)), address_(std::move(address)), inbound_(inbound) {}
 
-QuicStream::~QuicStream() {
-  if (core_->driver == nullptr) return;
+NegotiatedStream::~NegotiatedStream() {
+  if (core_->transport == nullptr) return;
   // A lazy dialler that wrote and finished without reading: a listener may abort when its answer finds no reader.
-  core_->driver->release(core_, /*drain=*/dialer_.has_value() && finished_ && !broken_);
+  core_->transport->let_go(core_, /*drain=*/dialer_.has_value() && finished_ && !broken_);
 }
 
-void QuicStream::send_small(const Bytes& bytes) {
+void NegotiatedStream::send_small(const Bytes& bytes) {
   if (!bytes.empty() && core_->write(bytes) < bytes.size()) reset(stream_code::kResourceLimit);
 }
 
-async::Awaitable<Result<std::size_t>> QuicStream::read_raw(std::span<std::byte> buffer, Instant deadline) {
+async::Awaitable<Result<std::size_t>> NegotiatedStream::read_raw(std::span<std::byte> buffer, Instant deadline) {
   auto core = core_;
   for (;;) {
     auto result = core->read(buffer);
@@ -29,13 +29,13 @@ async::Awaitable<Result<std::size_t>> QuicStream::read_raw(std::span<std::byte> 
   }
 }
 
-void QuicStream::propose(std::vector<std::string> protocols) {
+void NegotiatedStream::propose(std::vector<std::string> protocols) {
   protocol_ = protocols.front();
   dialer_.emplace(std::move(protocols));
   send_small(dialer_->take_output());
 }
 
-async::Awaitable<Result<void>> QuicStream::settle(Instant deadline) {
+async::Awaitable<Result<void>> NegotiatedStream::settle(Instant deadline) {
   std::array<std::byte, 512> piece;
   while (dialer_) {
     auto size = co_await read_raw(piece, deadline);
@@ -62,7 +62,7 @@ async::Awaitable<Result<void>> QuicStream::settle(Instant deadline) {
   co_return Result<void>();
 }
 
-async::Awaitable<Result<void>> QuicStream::accept(multistream::Listener::Known known, Instant deadline) {
+async::Awaitable<Result<void>> NegotiatedStream::accept(multistream::Listener::Known known, Instant deadline) {
   multistream::Listener listener(std::move(known));
   std::array<std::byte, 512> piece;
   for (;;) {
@@ -87,7 +87,7 @@ async::Awaitable<Result<void>> QuicStream::accept(multistream::Listener::Known k
   }
 }
 
-async::Awaitable<Result<std::size_t>> QuicStream::read_some(std::span<std::byte> buffer) {
+async::Awaitable<Result<std::size_t>> NegotiatedStream::read_some(std::span<std::byte> buffer) {
   auto state = co_await boost::asio::this_coro::cancellation_state;
   if (state.cancelled() != boost::asio::cancellation_type::none) co_return fail(Errc::cancelled);
   if (broken_) co_return fail(Errc::closed, "stream reset");
@@ -106,7 +106,7 @@ async::Awaitable<Result<std::size_t>> QuicStream::read_some(std::span<std::byte>
   co_return size;
 }
 
-async::Awaitable<Result<void>> QuicStream::write(ByteView data) {
+async::Awaitable<Result<void>> NegotiatedStream::write(ByteView data) {
   auto state = co_await boost::asio::this_coro::cancellation_state;
   if (state.cancelled() != boost::asio::cancellation_type::none) co_return fail(Errc::cancelled);
   auto core = core_;
@@ -118,7 +118,7 @@ async::Awaitable<Result<void>> QuicStream::write(ByteView data) {
   }
 }
 
-async::Awaitable<Result<void>> QuicStream::close_write() {
+async::Awaitable<Result<void>> NegotiatedStream::close_write() {
   if (finished_) co_return Result<void>();
   if (!core_->can_write()) co_return fail(Errc::closed, "stream does not take data");
   finished_ = true;
@@ -126,17 +126,17 @@ async::Awaitable<Result<void>> QuicStream::close_write() {
   co_return Result<void>();
 }
 
-void QuicStream::reset(std::uint64_t code) noexcept {
+void NegotiatedStream::reset(std::uint64_t code) noexcept {
   if (broken_) return;
   broken_ = true;
   core_->reset(code);
 }
 
-void QuicStream::stop_reading(std::uint64_t code) noexcept {
+void NegotiatedStream::stop_reading(std::uint64_t code) noexcept {
   if (broken_ || ended_) return;
   core_->stop_reading(code);
 }
 
-std::optional<std::uint64_t> QuicStream::peer_code() const { return core_->peer_code(); }
+std::optional<std::uint64_t> NegotiatedStream::peer_code() const { return core_->peer_code(); }
 
 }  // namespace nmp::libp2p

@@ -2,20 +2,20 @@
 
 #include <optional>
 
-#include "libp2p/host/driver.hpp"
 #include "libp2p/host/stream.hpp"
+#include "libp2p/host/transport.hpp"
 #include "libp2p/multistream/multistream.hpp"
 
 namespace nmp::libp2p {
 
-/// A Stream over QUIC. With a Dialer its protocol is only proposed: the answer is read before the first byte is handed
-/// out.
-class QuicStream final : public Stream {
+/// A Stream of any transport. With a Dialer its protocol is only proposed: the answer is read before the first byte is
+/// handed out.
+class NegotiatedStream final : public Stream {
  public:
-  QuicStream(StreamCorePtr core, PeerId remote, Multiaddr address, bool inbound);
-  QuicStream(const QuicStream&) = delete;
-  QuicStream& operator=(const QuicStream&) = delete;
-  ~QuicStream() override;
+  NegotiatedStream(StreamCorePtr core, PeerId remote, Multiaddr address, bool inbound);
+  NegotiatedStream(const NegotiatedStream&) = delete;
+  NegotiatedStream& operator=(const NegotiatedStream&) = delete;
+  ~NegotiatedStream() override;
 
   [[nodiscard]] const PeerId& remote() const override { return remote_; }
   [[nodiscard]] const Multiaddr& remote_address() const override { return address_; }
@@ -42,7 +42,7 @@ class QuicStream final : public Stream {
   /// The next received bytes, before any have been handed out. 0 at the end.
   async::Awaitable<Result<std::size_t>> read_raw(std::span<std::byte> buffer, Instant deadline);
 
-  StreamCorePtr core_;  // the driver's table and this
+  StreamCorePtr core_;  // the transport's table and this
   PeerId remote_;
   Multiaddr address_;
   std::string protocol_;
