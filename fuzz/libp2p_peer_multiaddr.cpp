@@ -11,6 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     NMP_ASSERT(libp2p::Multiaddr::parse(text).value() == *address);
     // Every reader must bear every address.
     (void)address->is_quic_v1();
+    (void)address->is_tcp();
+    (void)address->tcp_endpoint();
     (void)address->udp_endpoint();
     (void)address->ip();
     (void)address->dns_name();

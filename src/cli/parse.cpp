@@ -187,9 +187,10 @@ std::map<std::string, Bytes> parse_inputs(const std::vector<std::string>& texts)
 
 libp2p::Multiaddr parse_address(const std::string& option, const std::string& text, bool with_peer) {
   auto address = libp2p::Multiaddr::parse(text);
-  if (!address || !address->is_quic_v1())
-    refuse(option, fmt::format("\"{}\" is not of the form /ip4/ADDRESS/udp/PORT/quic-v1{}",
-                               escape_text(text, kShownMax), with_peer ? "/p2p/ID" : ""));
+  if (!address || !(address->is_quic_v1() || address->is_tcp()))
+    refuse(option, fmt::format("\"{}\" is not of the form /ip4/ADDRESS/udp/PORT/quic-v1{peer} or "
+                               "/ip4/ADDRESS/tcp/PORT{peer}",
+                               escape_text(text, kShownMax), fmt::arg("peer", with_peer ? "/p2p/ID" : "")));
   if (with_peer != address->peer_id().has_value())
     refuse(option, fmt::format("\"{}\" must {}", escape_text(text, kShownMax),
                                with_peer ? "end in /p2p/ID" : "not name a peer"));

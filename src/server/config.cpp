@@ -277,8 +277,10 @@ void read_addresses(Table& table, std::string_view name, bool with_peer, std::ve
     auto address = libp2p::Multiaddr::parse(text);
     const auto shown = escape_text(text, kTextShownMax);
     if (!address) return table.problem(node, name, fmt::format("\"{}\" is not a multiaddr", shown));
-    if (!address->is_quic_v1())
-      return table.problem(node, name, fmt::format("\"{}\" is not of the form /ip4/ADDRESS/udp/PORT/quic-v1", shown));
+    if (!address->is_quic_v1() && !address->is_tcp())
+      return table.problem(
+          node, name,
+          fmt::format("\"{}\" is not of the form /ip4/ADDRESS/udp/PORT/quic-v1 or /ip4/ADDRESS/tcp/PORT", shown));
     if (with_peer && !address->peer_id())
       return table.problem(node, name, fmt::format("\"{}\" must end in /p2p/PEER_ID", shown));
     if (!with_peer && address->peer_id())

@@ -80,8 +80,8 @@ TEST(Config, RefusalsNameKeyLineAndColumn) {
   EXPECT_THAT(first_problem("[[capability]]\nname = \"a\"\ninputs_schema = \"{\""), HasSubstr("JSON-Schema"));
   EXPECT_THAT(first_problem("[capability]\nname = \"a\""), HasSubstr("must be written [[capability]]"));
   EXPECT_THAT(first_problem("[[dataset]]\nname = \"a\""), HasSubstr("dataset[0].path: is required"));
-  EXPECT_THAT(first_problem("listen = [\"/ip4/1.2.3.4/tcp/1\"]"),
-              HasSubstr("f:1:11: listen: \"/ip4/1.2.3.4/tcp/1\" is not of the form"));
+  EXPECT_THAT(first_problem("listen = [\"/ip4/1.2.3.4/tcp/1/ws\"]"),
+              HasSubstr("f:1:11: listen: \"/ip4/1.2.3.4/tcp/1/ws\" is not of the form"));
   EXPECT_THAT(first_problem("listen = [3]"), HasSubstr("must hold text only"));
   EXPECT_THAT(first_problem("bootstrap = [\"/ip4/1.2.3.4/udp/1/quic-v1\"]"), HasSubstr("must end in /p2p/"));
   EXPECT_THAT(first_problem("[grants]\nissuers = [\"did:key:z\"]"), HasSubstr("grants are not available"));

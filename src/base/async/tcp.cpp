@@ -46,6 +46,20 @@ tcp::endpoint endpoint_of(const SocketAddress& address) {
   return {asio::ip::address_v4(ip), address.port};
 }
 
+SocketAddress socket_address_of(const tcp::endpoint& endpoint) {
+  SocketAddress out;
+  out.is_v6 = endpoint.address().is_v6();
+  out.port = endpoint.port();
+  auto copy = [&out](const auto& bytes) { std::memcpy(out.ip.data(), bytes.data(), bytes.size()); };
+  if (out.is_v6) {
+    copy(endpoint.address().to_v6().to_bytes());
+    out.scope_id = static_cast<std::uint32_t>(endpoint.address().to_v6().scope_id());
+  } else {
+    copy(endpoint.address().to_v4().to_bytes());
+  }
+  return out;
+}
+
 class SocketStream final : public ByteStream {
  public:
   explicit SocketStream(Generic::socket socket) : socket_(std::move(socket)) {}
@@ -166,6 +180,7 @@ Awaitable<Result<StreamListener::Accepted>> StreamListener::accept() {
       auto host = remote.address().to_string();
       if (remote.address().is_v6()) host = "[" + host + "]";
       accepted.address = host + ":" + std::to_string(remote.port());
+      accepted.remote = socket_address_of(remote);
       accepted.stream = std::make_unique<SocketStream>(Generic::socket(std::move(socket)));
     }
   } else if (impl->local_acceptor.is_open()) {

@@ -24,6 +24,7 @@ class StreamListener {
   struct Accepted {
     ByteStreamPtr stream;
     std::string address;  ///< host:port of the peer, or "unix"
+    SocketAddress remote;  ///< TCP only
   };
   /// Errors: cancelled, closed, io (out of descriptors: wait before trying again).
   Awaitable<Result<Accepted>> accept();

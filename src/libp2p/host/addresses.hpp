@@ -8,15 +8,15 @@
 
 namespace nmp::libp2p {
 
-[[nodiscard]] inline SocketAddress to_socket(const UdpAddress& from) {
+[[nodiscard]] inline SocketAddress to_socket(const IpEndpoint& from) {
   SocketAddress to;
   to.is_v6 = from.ip.v6;
   to.ip = from.ip.bytes;
   to.port = from.port;
   return to;
 }
-[[nodiscard]] inline UdpAddress to_endpoint(const SocketAddress& from) {
-  UdpAddress to;
+[[nodiscard]] inline IpEndpoint to_endpoint(const SocketAddress& from) {
+  IpEndpoint to;
   to.ip.v6 = from.is_v6;
   to.ip.bytes = from.ip;
   to.port = from.port;

@@ -78,6 +78,12 @@ Result<void> Host::Impl::start() {
     limits.restriction = quic::Restriction{options.limits.untrusted->streams_max, options.limits.untrusted->bytes_max};
   endpoint = std::make_unique<quic::Endpoint>(*tls, crypto::system_random(), std::move(secrets), limits);
   quic = std::make_unique<QuicTransport>(executor, clock, *endpoint, *this);
+  TcpLimits tcp_limits{.connections_max = options.limits.connections_max,
+                       .connections_per_ip_max = options.limits.connections_per_ip_max,
+                       .handshakes_max = options.limits.handshakes_max,
+                       .untrusted = options.limits.untrusted};
+  tcp = std::make_unique<TcpTransport>(executor, clock, TcpTransport::Identity{options.identity, id},
+                                       crypto::system_random(), std::move(tcp_limits), *this);
   for (const auto& address : options.listen) {
     auto* transport = transport_for(address);
     if (transport == nullptr) return fail(Errc::unsupported, "cannot listen on " + address.to_text());
@@ -88,9 +94,12 @@ Result<void> Host::Impl::start() {
   return {};
 }
 
-std::vector<Transport*> Host::Impl::transports() const { return {quic.get()}; }
+std::vector<Transport*> Host::Impl::transports() const { return {quic.get(), tcp.get()}; }
 
-Transport& Host::Impl::transport_of(ConnectionId /*connection*/) const { return *quic; }
+Transport& Host::Impl::transport_of(ConnectionId connection) const {
+  if (connection.transport == TransportKind::tcp) return *tcp;
+  return *quic;
+}
 
 Transport* Host::Impl::transport_for(const Multiaddr& address) const {
   for (auto* transport : transports())
@@ -253,11 +262,11 @@ async::Awaitable<Result<void>> Host::Impl::connect(Self self, PeerInfo peer, Ins
     } else {
       auto addresses = self->book.find(peer.id, self->now());
       if (addresses.empty()) co_return fail(host::Errc::no_address, peer.id.to_text());
-      // What the caller gave comes first, then what was learned last.
-      std::ranges::stable_sort(addresses, [&](const Multiaddr& a, const Multiaddr& b) {
-        auto given = [&](const Multiaddr& address) { return std::ranges::count(peer.addresses, address) > 0; };
-        return given(a) && !given(b);
-      });
+      // What the caller gave comes first, then what was learned last; in each, QUIC before TCP.
+      auto rank = [&](const Multiaddr& address) {
+        return std::pair(std::ranges::count(peer.addresses, address) == 0, address.is_tcp());
+      };
+      std::ranges::stable_sort(addresses, {}, rank);
       if (addresses.size() > kDialAddressesMax) addresses.erase(addresses.begin() + kDialAddressesMax, addresses.end());
       if (self->dials.size() >= kDialsMax) co_return fail(Errc::exhausted, "dials in progress");
       dial = std::make_shared<Dial>(self->executor);
@@ -446,7 +455,7 @@ HostStats Host::stats() const {
   to.datagrams_received = from.datagrams_received;
   to.datagrams_sent = impl_->quic->datagrams_sent();
   to.connections_opened = impl_->opened;
-  to.handshakes_refused = from.connections_refused;
+  to.handshakes_refused = from.connections_refused + impl_->tcp->connections_refused();
   to.retries_sent = from.retries_sent;
   to.stateless_resets_sent = from.stateless_resets_sent;
   to.half_open = impl_->endpoint->half_open();

@@ -18,7 +18,7 @@ namespace nmp::libp2p {
 
 namespace host {
 enum class Errc {
-  no_address = 1,        ///< Nothing to dial: the peer is unknown, or none of its addresses is QUIC over IP.
+  no_address = 1,        ///< Nothing to dial: the peer is unknown, or none of its addresses is QUIC or TCP over IP.
   dial_failed,           ///< Every address was tried; the context names the last reason.
   wrong_peer,            ///< Somebody else answered at the peer's address.
   self_dial,             ///< The peer is this host.
@@ -49,7 +49,7 @@ struct HostOptions {
   explicit HostOptions(KeyPair key) : identity(std::move(key)) {}
 
   KeyPair identity;
-  /// `/ip4|ip6/../udp/PORT/quic-v1`; port 0 takes a free one. Empty: dial only.
+  /// `/ip4|ip6/../udp/PORT/quic-v1` or `/ip4|ip6/../tcp/PORT`; port 0 takes a free one. Empty: dial only.
   std::vector<Multiaddr> listen;
   std::string agent_version = "nmp/0.1.0";
   std::string protocol_version = "nmp/1.0.0";
@@ -99,11 +99,11 @@ struct HostStats {
 
 using StreamHandler = std::move_only_function<async::Awaitable<void>(StreamPtr)>;
 
-/// A libp2p node on QUIC: listens, dials, keeps one connection per peer, negotiates a protocol on each stream.
+/// A libp2p node on QUIC and TCP: listens, dials, keeps one connection per peer, negotiates a protocol on each stream.
 /// Network thread only. close() before destruction; the destructor asserts it.
 class Host {
  public:
-  /// Binds the listen addresses. Errors: io (bind), malformed or unsupported (an address that is not QUIC over IP).
+  /// Binds the listen addresses. Errors: io (bind), unsupported (an address that is neither QUIC nor TCP over IP).
   static Result<std::unique_ptr<Host>> make(async::Executor executor, HostOptions options);
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;

@@ -9,6 +9,7 @@
 #include "libp2p/host/host.hpp"
 #include "libp2p/host/negotiated_stream.hpp"
 #include "libp2p/host/quic_transport.hpp"
+#include "libp2p/host/tcp_transport.hpp"
 #include "libp2p/identify/profile.hpp"
 
 namespace nmp::libp2p {
@@ -73,6 +74,7 @@ class Host::Impl final : public Transport::Listener, public std::enable_shared_f
   std::unique_ptr<quic::TlsContext> tls;
   std::unique_ptr<quic::Endpoint> endpoint;
   std::unique_ptr<QuicTransport> quic;
+  std::unique_ptr<TcpTransport> tcp;
   AddressBook book;
   std::map<ConnectionId, LinkPtr> links;
   std::map<PeerId, std::vector<ConnectionId>> by_peer;

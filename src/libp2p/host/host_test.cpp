@@ -5,9 +5,11 @@
 #include "base/async/event.hpp"
 #include "base/async/task_group.hpp"
 #include "base/async/testing.hpp"
+#include "base/async/tcp.hpp"
 #include "base/async/udp.hpp"
 #include "crypto/random.hpp"
 #include "libp2p/host/address_book.hpp"
+#include "libp2p/multistream/multistream.hpp"
 
 namespace nmp::libp2p {
 namespace {
@@ -17,6 +19,23 @@ using async::Executor;
 using std::chrono::seconds;
 
 constexpr const char* kEcho = "/echo/1.0.0";
+
+constexpr const char* kQuic = "/ip4/127.0.0.1/udp/0/quic-v1";
+constexpr const char* kTcp = "/ip4/127.0.0.1/tcp/0";
+/// Where hosts listen that are not told.
+const char* transport = kQuic;
+
+/// What a Host promises over every transport.
+class HostOver : public testing::TestWithParam<const char*> {
+ protected:
+  HostOver() { transport = GetParam(); }
+  HostOver(const HostOver&) = delete;
+  HostOver& operator=(const HostOver&) = delete;
+  ~HostOver() override { transport = kQuic; }
+};
+INSTANTIATE_TEST_SUITE_P(Transports, HostOver, testing::Values(kQuic, kTcp), [](const auto& of) {
+  return std::string_view(of.param) == kTcp ? "Tcp" : "Quic";
+});
 
 Multiaddr address(const char* text) { return *Multiaddr::parse(text); }
 Instant soon() { return async::system_clock().now() + seconds(20); }
@@ -33,7 +52,7 @@ Awaitable<void> echo(StreamPtr stream) {
 }
 
 std::unique_ptr<Host> make_host(const Executor& executor,
-                                const char* listen = "/ip4/127.0.0.1/udp/0/quic-v1",
+                                const char* listen = transport,
                                 HostLimits limits = {}) {
   HostOptions options(KeyPair::generate(crypto::system_random()));
   if (listen != nullptr) options.listen.push_back(address(listen));
@@ -44,11 +63,16 @@ std::unique_ptr<Host> make_host(const Executor& executor,
   return *std::move(host);
 }
 
+/// What a dialler says first, as far as Noise's own messages.
+Bytes multistream_hello() {
+  return concat({multistream::encode_token(multistream::kHeader), multistream::encode_token("/noise")});
+}
+
 PeerInfo info_of(const Host& host) { return {host.id(), host.listen_addresses()}; }
 
 struct Two {
   explicit Two(boost::asio::io_context& context,
-               const char* listen = "/ip4/127.0.0.1/udp/0/quic-v1",
+               const char* listen = transport,
                HostLimits limits = {})
       : server(make_host(context.get_executor(), listen, limits)), client(make_host(context.get_executor(), nullptr)) {}
   std::unique_ptr<Host> server;
@@ -79,7 +103,7 @@ Awaitable<std::string> read_all(Stream& stream) {
 
 /// Runs `body(two)` and closes both hosts.
 template <class Body>
-void with_two(Body body, const char* listen = "/ip4/127.0.0.1/udp/0/quic-v1", HostLimits limits = {}) {
+void with_two(Body body, const char* listen = transport, HostLimits limits = {}) {
   boost::asio::io_context context;
   Two two(context, listen, limits);
   if (two.server == nullptr && std::string_view(listen).starts_with("/ip6")) GTEST_SKIP() << "no IPv6 here";
@@ -102,7 +126,9 @@ Awaitable<void> echo_once(Two& two) {
   EXPECT_EQ(co_await read_all(**stream), "hello");
 }
 
-TEST(Host, EchoesOverIp4) { with_two(echo_once); }
+TEST_P(HostOver, EchoesOnce) { with_two(echo_once); }
+TEST(Host, EchoesOverTcpAndIp6) { with_two(echo_once, "/ip6/::1/tcp/0"); }
+TEST(Host, EchoesToAWildcardTcpListener) { with_two(echo_once, "/ip4/0.0.0.0/tcp/0"); }
 TEST(Host, EchoesOverIp6) { with_two(echo_once, "/ip6/::1/udp/0/quic-v1"); }
 TEST(Host, EchoesToAWildcardListener) { with_two(echo_once, "/ip4/0.0.0.0/udp/0/quic-v1"); }
 TEST(Host, EchoesAfterRetry) {
@@ -131,11 +157,11 @@ TEST(Host, ListensOnSeveralAddressesWithRealPorts) {
   };
   async::run_until_done(context, close(**host));
   HostOptions bad(KeyPair::generate(crypto::system_random()));
-  bad.listen = {address("/ip4/127.0.0.1/tcp/0")};
+  bad.listen = {address("/ip4/127.0.0.1/tcp/0/ws")};
   EXPECT_FALSE(Host::make(context.get_executor(), std::move(bad)));
 }
 
-TEST(Host, PingAndIdentify) {
+TEST_P(HostOver, PingAndIdentify) {
   with_two([](Two& two) -> Awaitable<void> {
     auto info = info_of(*two.server);
     EXPECT_TRUE(co_await two.client->connect(std::move(info), soon()));
@@ -153,7 +179,7 @@ TEST(Host, PingAndIdentify) {
   });
 }
 
-TEST(Host, AnUnknownProtocolIsSaidOnTheFirstRead) {
+TEST_P(HostOver, AnUnknownProtocolIsSaidOnTheFirstRead) {
   with_two([](Two& two) -> Awaitable<void> {
     auto stream = co_await two.open("/nobody/1.0.0");
     EXPECT_TRUE(stream);
@@ -166,7 +192,7 @@ TEST(Host, AnUnknownProtocolIsSaidOnTheFirstRead) {
   });
 }
 
-TEST(Host, TheFirstCommonProtocolIsChosen) {
+TEST_P(HostOver, TheFirstCommonProtocolIsChosen) {
   with_two([](Two& two) -> Awaitable<void> {
     two.client->add_addresses(two.server->id(), two.server->listen_addresses(), seconds(60));
     std::vector<std::string> protocols{"/nobody/1.0.0", kEcho};
@@ -184,7 +210,7 @@ TEST(Host, TheFirstCommonProtocolIsChosen) {
   });
 }
 
-TEST(Host, TheWrongPeerIsRefused) {
+TEST_P(HostOver, TheWrongPeerIsRefused) {
   with_two([](Two& two) -> Awaitable<void> {
     PeerInfo info{PeerId::of(KeyPair::generate(crypto::system_random()).public_key()), two.server->listen_addresses()};
     auto result = co_await two.client->connect(std::move(info), soon());
@@ -199,7 +225,7 @@ TEST(Host, TheWrongPeerIsRefused) {
   });
 }
 
-TEST(Host, AnotherAddressIsTriedWhenOneIsDead) {
+TEST_P(HostOver, AnotherAddressIsTriedWhenOneIsDead) {
   with_two([](Two& two) -> Awaitable<void> {
     auto info = info_of(*two.server);
     info.addresses.insert(info.addresses.begin(), address("/ip4/127.0.0.9/udp/9/quic-v1"));
@@ -207,7 +233,7 @@ TEST(Host, AnotherAddressIsTriedWhenOneIsDead) {
   });
 }
 
-TEST(Host, ADialEndsAtItsDeadline) {
+TEST_P(HostOver, ADialEndsAtItsDeadline) {
   with_two([](Two& two) -> Awaitable<void> {
     PeerInfo info{two.server->id(), {address("/ip4/127.0.0.9/udp/9/quic-v1")}};
     auto result =
@@ -217,7 +243,7 @@ TEST(Host, ADialEndsAtItsDeadline) {
   });
 }
 
-TEST(Host, ConcurrentDialsShareOneConnection) {
+TEST_P(HostOver, ConcurrentDialsShareOneConnection) {
   with_two([](Two& two) -> Awaitable<void> {
     async::TaskGroup tasks(two.client->executor());
     std::size_t done = 0;
@@ -236,7 +262,7 @@ TEST(Host, ConcurrentDialsShareOneConnection) {
   });
 }
 
-TEST(Host, SimultaneousDialsDoNotHurt) {
+TEST_P(HostOver, SimultaneousDialsDoNotHurt) {
   boost::asio::io_context context;
   auto a = make_host(context.get_executor());
   auto b = make_host(context.get_executor());
@@ -268,7 +294,7 @@ TEST(Host, SimultaneousDialsDoNotHurt) {
   EXPECT_TRUE(async::run_until_done(context, run(*a, *b)));
 }
 
-TEST(Host, ResetCarriesItsCode) {
+TEST_P(HostOver, ResetCarriesItsCode) {
   with_two([](Two& two) -> Awaitable<void> {
     two.server->handle("/reset/1.0.0", [](StreamPtr stream) -> Awaitable<void> {
       std::array<std::byte, 10> piece;
@@ -287,7 +313,7 @@ TEST(Host, ResetCarriesItsCode) {
   });
 }
 
-TEST(Host, AStalledReaderHoldsUpTheWriter) {
+TEST_P(HostOver, AStalledReaderHoldsUpTheWriter) {
   with_two([](Two& two) -> Awaitable<void> {
     two.server->handle("/stall/1.0.0", [](StreamPtr stream) -> Awaitable<void> {
       (void)co_await async::sleep_until(kNever);
@@ -315,7 +341,7 @@ TEST(Host, AStalledReaderHoldsUpTheWriter) {
   });
 }
 
-TEST(Host, TwoHundredFiftySixStreamsAtOnce) {
+TEST_P(HostOver, TwoHundredFiftySixStreamsAtOnce) {
   with_two([](Two& two) -> Awaitable<void> {
     std::vector<StreamPtr> streams;
     for (int i = 0; i < 300; ++i) {
@@ -334,7 +360,7 @@ TEST(Host, TwoHundredFiftySixStreamsAtOnce) {
   });
 }
 
-TEST(Host, AKilledConnectionIsDialledAgain) {
+TEST_P(HostOver, AKilledConnectionIsDialledAgain) {
   with_two([](Two& two) -> Awaitable<void> {
     auto stream = co_await two.open();
     EXPECT_TRUE(stream);
@@ -351,7 +377,7 @@ TEST(Host, AKilledConnectionIsDialledAgain) {
   });
 }
 
-TEST(Host, StreamsSurviveTheirHost) {
+TEST_P(HostOver, StreamsSurviveTheirHost) {
   boost::asio::io_context context;
   auto run = [](Executor executor, boost::asio::io_context& io) -> Awaitable<bool> {
     StreamPtr left;
@@ -374,7 +400,7 @@ TEST(Host, StreamsSurviveTheirHost) {
   EXPECT_TRUE(async::run_until_done(context, run(context.get_executor(), context)));
 }
 
-TEST(Host, LargeTransferBothWays) {
+TEST_P(HostOver, LargeTransferBothWays) {
   with_two([](Two& two) -> Awaitable<void> {
     auto stream = co_await two.open();
     EXPECT_TRUE(stream);
@@ -400,7 +426,7 @@ TEST(Host, LargeTransferBothWays) {
   });
 }
 
-TEST(Host, UntrustedConnectionsAreLimited) {
+TEST_P(HostOver, UntrustedConnectionsAreLimited) {
   HostLimits limits;
   limits.untrusted = UntrustedLimits{};
   limits.untrusted->time_max = std::chrono::milliseconds(700);
@@ -424,7 +450,7 @@ TEST(Host, UntrustedConnectionsAreLimited) {
         (void)co_await async::sleep_until(async::system_clock().now() + std::chrono::milliseconds(900));
         EXPECT_TRUE(two.client->is_connected(two.server->id()));
       },
-      "/ip4/127.0.0.1/udp/0/quic-v1", limits);
+      transport, limits);
 }
 
 TEST(Host, GarbageFromTheNetworkChangesNothing) {
@@ -447,11 +473,57 @@ TEST(Host, GarbageFromTheNetworkChangesNothing) {
   });
 }
 
+TEST(Host, QuicGoesBeforeTcpAndTcpServesWithoutIt) {
+  with_two([](Two& two) -> Awaitable<void> {
+    HostOptions options(KeyPair::generate(crypto::system_random()));
+    options.listen = {address(kTcp), address(kQuic)};
+    auto both = Host::make(two.client->executor(), std::move(options));
+    EXPECT_TRUE(both);
+    if (!both) co_return;
+    auto info = info_of(**both);
+    EXPECT_TRUE(co_await two.client->connect(info, soon()));
+    for (const auto& connection : two.client->connections()) EXPECT_TRUE(connection.address.is_quic_v1());
+    two.client->disconnect((*both)->id());
+    for (int i = 0; i < 400 && two.client->is_connected((*both)->id()); ++i)
+      (void)co_await async::sleep_until(async::system_clock().now() + std::chrono::milliseconds(5));
+    // Nobody answers there over UDP.
+    for (auto& at : info.addresses)
+      if (at.is_quic_v1()) at = address("/ip4/127.0.0.9/udp/9/quic-v1");
+    EXPECT_TRUE(co_await two.server->connect(info, soon()));
+    for (const auto& connection : two.server->connections()) EXPECT_TRUE(connection.address.is_tcp());
+    co_await (*both)->close();
+  });
+}
+
+TEST(Host, StrangersOnATcpPortChangeNothing) {
+  with_two(
+      [](Two& two) -> Awaitable<void> {
+        auto endpoint = *two.server->listen_addresses().front().tcp_endpoint();
+        SocketAddress to;
+        to.ip = endpoint.ip.bytes;
+        to.port = endpoint.port;
+        SeededRandom random(5);
+        std::vector<async::ByteStreamPtr> held;
+        for (int i = 0; i < 100; ++i) {
+          auto stream = co_await async::dial_tcp(to, soon());
+          EXPECT_TRUE(stream);
+          if (!stream) co_return;
+          Bytes garbage(random.below(3000));
+          random.fill(garbage);
+          if (i % 3 == 0) garbage = concat({multistream_hello(), garbage});
+          if (!garbage.empty()) (void)co_await (*stream)->write(garbage);
+          if (i % 2 == 0) held.push_back(*std::move(stream));
+        }
+        co_await echo_once(two);
+      },
+      kTcp);
+}
+
 TEST(AddressBook, ForgetsAndIsBounded) {
   AddressBook book;
   auto now = Instant(seconds(100));
   auto peer = PeerId::of(KeyPair::generate(crypto::system_random()).public_key());
-  book.add(peer, {address("/ip4/1.2.3.4/udp/1/quic-v1"), address("/ip4/1.2.3.4/tcp/1")}, now, seconds(10));
+  book.add(peer, {address("/ip4/1.2.3.4/udp/1/quic-v1"), address("/ip4/1.2.3.4/tcp/1/ws")}, now, seconds(10));
   EXPECT_EQ(book.find(peer, now + seconds(9)).size(), 1U);
   EXPECT_TRUE(book.find(peer, now + seconds(10)).empty());
   for (int i = 0; i < 200; ++i) {

@@ -1,5 +1,8 @@
 #include "libp2p/peer/multiaddr.hpp"
 
+#include <algorithm>
+#include <ranges>
+
 #include "libp2p/peer/errors.hpp"
 #include "libp2p/peer/limits.hpp"
 #include "libp2p/peer/multiaddr_codec.hpp"
@@ -16,7 +19,14 @@ Result<Multiaddr> Multiaddr::parse(std::string_view text) {
   return decode(bytes);
 }
 
-Multiaddr Multiaddr::quic_v1(const UdpAddress& address) {
+Multiaddr Multiaddr::tcp(const IpEndpoint& address) {
+  Writer writer;
+  write_component(writer, address.ip.v6 ? Protocol::ip6 : Protocol::ip4, address.ip.view());
+  write_component(writer, Protocol::tcp, Writer().u16be(address.port).view());
+  return Multiaddr(writer.take());
+}
+
+Multiaddr Multiaddr::quic_v1(const IpEndpoint& address) {
   Writer writer;
   write_component(writer, address.ip.v6 ? Protocol::ip6 : Protocol::ip4, address.ip.view());
   write_component(writer, Protocol::udp, Writer().u16be(address.port).view());
@@ -48,16 +58,6 @@ std::optional<ByteView> Multiaddr::find(Protocol protocol) const {
   return std::nullopt;
 }
 
-bool Multiaddr::is_quic_v1() const {
-  auto parts = components();
-  bool peer = parts.size() == 4 && parts[3].protocol == Protocol::p2p;
-  if (parts.size() != 3 && !peer) return false;
-  auto host = parts[0].protocol;
-  return (host == Protocol::ip4 || host == Protocol::ip6 || host == Protocol::dns || host == Protocol::dns4 ||
-          host == Protocol::dns6) &&
-         parts[1].protocol == Protocol::udp && parts[2].protocol == Protocol::quic_v1;
-}
-
 namespace {
 
 std::optional<IpAddress> ip_of(const Multiaddr::Component& component) {
@@ -67,16 +67,30 @@ std::optional<IpAddress> ip_of(const Multiaddr::Component& component) {
   return ip;
 }
 
-}  // namespace
+/// An IP or a name, then exactly these, then nothing or `/p2p/ID`.
+bool has_form(std::vector<Multiaddr::Component> parts, std::initializer_list<Protocol> rest) {
+  if (parts.size() == rest.size() + 2 && parts.back().protocol == Protocol::p2p) parts.pop_back();
+  if (parts.size() != rest.size() + 1) return false;
+  const auto host = parts.front().protocol;
+  return (host == Protocol::ip4 || host == Protocol::ip6 || host == Protocol::dns || host == Protocol::dns4 ||
+          host == Protocol::dns6) &&
+         std::ranges::equal(parts | std::views::drop(1), rest, {}, &Multiaddr::Component::protocol);
+}
 
-std::optional<UdpAddress> Multiaddr::udp_endpoint() const {
-  auto parts = components();
-  if (parts.size() < 2 || parts[1].protocol != Protocol::udp) return std::nullopt;
+std::optional<IpEndpoint> endpoint_of(const std::vector<Multiaddr::Component>& parts, Protocol over) {
+  if (parts.size() < 2 || parts[1].protocol != over) return std::nullopt;
   auto address = ip_of(parts[0]);
   auto port = Reader(parts[1].value).u16be();
   if (!address || !port) return std::nullopt;
-  return UdpAddress{.ip = *address, .port = *port};
+  return IpEndpoint{.ip = *address, .port = *port};
 }
+
+}  // namespace
+
+bool Multiaddr::is_quic_v1() const { return has_form(components(), {Protocol::udp, Protocol::quic_v1}); }
+bool Multiaddr::is_tcp() const { return has_form(components(), {Protocol::tcp}); }
+std::optional<IpEndpoint> Multiaddr::udp_endpoint() const { return endpoint_of(components(), Protocol::udp); }
+std::optional<IpEndpoint> Multiaddr::tcp_endpoint() const { return endpoint_of(components(), Protocol::tcp); }
 
 std::optional<IpAddress> Multiaddr::ip() const {
   auto parts = components();

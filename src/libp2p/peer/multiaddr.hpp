@@ -66,10 +66,11 @@ struct IpAddress {
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 };
 
-struct UdpAddress {
+/// Of a UDP or TCP port.
+struct IpEndpoint {
   IpAddress ip;
   std::uint16_t port = 0;
-  friend auto operator<=>(const UdpAddress&, const UdpAddress&) = default;
+  friend auto operator<=>(const IpEndpoint&, const IpEndpoint&) = default;
 };
 
 class Multiaddr {
@@ -83,7 +84,9 @@ class Multiaddr {
   static Result<Multiaddr> parse(std::string_view text);
   static Result<Multiaddr> decode(ByteView bytes);
   /// `/ip4|ip6/H/udp/P/quic-v1`.
-  [[nodiscard]] static Multiaddr quic_v1(const UdpAddress& address);
+  [[nodiscard]] static Multiaddr quic_v1(const IpEndpoint& address);
+  /// `/ip4|ip6/H/tcp/P`.
+  [[nodiscard]] static Multiaddr tcp(const IpEndpoint& address);
 
   [[nodiscard]] const Bytes& bytes() const { return bytes_; }
   [[nodiscard]] std::string to_text() const;
@@ -95,7 +98,11 @@ class Multiaddr {
   /// Exactly `/ip4|ip6|dns|dns4|dns6/H/udp/P/quic-v1[/p2p/ID]`: what we can dial over QUIC (after resolving a name).
   [[nodiscard]] bool is_quic_v1() const;
   /// Of an address that begins `/ip4|ip6/H/udp/P`.
-  [[nodiscard]] std::optional<UdpAddress> udp_endpoint() const;
+  [[nodiscard]] std::optional<IpEndpoint> udp_endpoint() const;
+  /// Exactly `/ip4|ip6|dns|dns4|dns6/H/tcp/P[/p2p/ID]`: TCP whose security and muxer are negotiated.
+  [[nodiscard]] bool is_tcp() const;
+  /// Of an address that begins `/ip4|ip6/H/tcp/P`.
+  [[nodiscard]] std::optional<IpEndpoint> tcp_endpoint() const;
   /// The IP at the front; a zone before it is skipped.
   [[nodiscard]] std::optional<IpAddress> ip() const;
   /// The name at the front, if the address begins with dns, dns4, dns6 or dnsaddr.

@@ -120,6 +120,15 @@ TEST(Multiaddr, PartsAndPeers) {
   EXPECT_EQ(address.udp_endpoint()->port, 4001);
   EXPECT_EQ(Multiaddr::quic_v1(*address.udp_endpoint()), address);
   EXPECT_FALSE(address.peer_id());
+  EXPECT_FALSE(address.is_tcp());
+  EXPECT_FALSE(address.tcp_endpoint());
+  auto tcp = Multiaddr::parse("/ip4/1.2.3.4/tcp/4001").value();
+  EXPECT_TRUE(tcp.is_tcp());
+  EXPECT_FALSE(tcp.is_quic_v1());
+  EXPECT_TRUE(tcp.with_peer(id).is_tcp());
+  EXPECT_EQ(Multiaddr::tcp(*tcp.tcp_endpoint()), tcp);
+  EXPECT_FALSE(tcp.udp_endpoint());
+  EXPECT_FALSE(Multiaddr::parse("/ip4/1.2.3.4/tcp/4001/ws")->is_tcp());
   auto full = address.with_peer(id);
   EXPECT_EQ(full.to_text(), "/ip4/1.2.3.4/udp/4001/quic-v1/p2p/" + std::string(kId));
   EXPECT_TRUE(full.is_quic_v1());

@@ -1,0 +1,61 @@
+#include "libp2p/host/noise_stream.hpp"
+
+namespace nmp::libp2p {
+
+namespace {
+/// Read from the socket at once: two of the frames that go and rust send.
+constexpr std::size_t kReadBytes = 32UZ * 1024;
+}  // namespace
+
+async::Awaitable<Result<void>> NoiseStream::flush() {
+  const auto output = session_.take_output();
+  if (output.empty()) co_return Result<void>();
+  co_return co_await below_->write(output);
+}
+
+async::Awaitable<Result<void>> NoiseStream::handshake(Bytes early) {
+  raw_ = std::move(early);
+  for (;;) {
+    NMP_CO_TRY(const auto taken, session_.on_bytes(ByteView(raw_).subspan(raw_at_)));
+    raw_at_ += taken;
+    NMP_CO_CHECK(co_await flush());
+    if (session_.established()) co_return Result<void>();
+    raw_.resize(kReadBytes);
+    raw_at_ = 0;
+    auto size = co_await below_->read_some(raw_);
+    raw_.resize(size.value_or(0));
+    if (!size) co_return std::unexpected(std::move(size).error());
+    if (*size == 0) co_return session_.on_end();
+  }
+}
+
+async::Awaitable<Result<std::size_t>> NoiseStream::read_some(std::span<std::byte> buffer) {
+  for (;;) {
+    if (const auto size = session_.read(buffer); size > 0) co_return size;
+    if (raw_at_ < raw_.size()) {
+      NMP_CO_TRY(const auto taken, session_.on_bytes(ByteView(raw_).subspan(raw_at_)));
+      raw_at_ += taken;
+      continue;
+    }
+    raw_.resize(kReadBytes);
+    raw_at_ = 0;
+    auto size = co_await below_->read_some(raw_);
+    raw_.resize(size.value_or(0));
+    if (!size) co_return std::unexpected(std::move(size).error());
+    if (*size == 0) {
+      NMP_CO_CHECK(session_.on_end());
+      co_return 0UZ;
+    }
+  }
+}
+
+async::Awaitable<Result<void>> NoiseStream::write(ByteView data) {
+  while (!data.empty()) {
+    NMP_CO_TRY(const auto taken, session_.write(data));
+    data = data.subspan(taken);
+    NMP_CO_CHECK(co_await flush());
+  }
+  co_return Result<void>();
+}
+
+}  // namespace nmp::libp2p
