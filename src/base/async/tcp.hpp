@@ -23,7 +23,7 @@ class StreamListener {
   [[nodiscard]] std::uint16_t port() const;
   struct Accepted {
     ByteStreamPtr stream;
-    std::string address;  ///< host:port of the peer, or "unix"
+    std::string address;   ///< host:port of the peer, or "unix"
     SocketAddress remote;  ///< TCP only
   };
   /// Errors: cancelled, closed, io (out of descriptors: wait before trying again).

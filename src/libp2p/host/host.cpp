@@ -458,7 +458,7 @@ HostStats Host::stats() const {
   to.handshakes_refused = from.connections_refused + impl_->tcp->connections_refused();
   to.retries_sent = from.retries_sent;
   to.stateless_resets_sent = from.stateless_resets_sent;
-  to.half_open = impl_->endpoint->half_open();
+  to.half_open = impl_->endpoint->half_open() + impl_->tcp->half_open();
   return to;
 }
 

@@ -4,8 +4,8 @@
 
 #include "base/async/event.hpp"
 #include "base/async/task_group.hpp"
-#include "base/async/testing.hpp"
 #include "base/async/tcp.hpp"
+#include "base/async/testing.hpp"
 #include "base/async/udp.hpp"
 #include "crypto/random.hpp"
 #include "libp2p/host/address_book.hpp"
@@ -51,9 +51,7 @@ Awaitable<void> echo(StreamPtr stream) {
   (void)co_await stream->close_write();
 }
 
-std::unique_ptr<Host> make_host(const Executor& executor,
-                                const char* listen = transport,
-                                HostLimits limits = {}) {
+std::unique_ptr<Host> make_host(const Executor& executor, const char* listen = transport, HostLimits limits = {}) {
   HostOptions options(KeyPair::generate(crypto::system_random()));
   if (listen != nullptr) options.listen.push_back(address(listen));
   options.limits = limits;
@@ -71,9 +69,7 @@ Bytes multistream_hello() {
 PeerInfo info_of(const Host& host) { return {host.id(), host.listen_addresses()}; }
 
 struct Two {
-  explicit Two(boost::asio::io_context& context,
-               const char* listen = transport,
-               HostLimits limits = {})
+  explicit Two(boost::asio::io_context& context, const char* listen = transport, HostLimits limits = {})
       : server(make_host(context.get_executor(), listen, limits)), client(make_host(context.get_executor(), nullptr)) {}
   std::unique_ptr<Host> server;
   std::unique_ptr<Host> client;
@@ -517,6 +513,27 @@ TEST(Host, StrangersOnATcpPortChangeNothing) {
         co_await echo_once(two);
       },
       kTcp);
+}
+
+TEST(Host, SilentTcpConnectionsGiveWay) {
+  HostLimits limits;
+  limits.handshakes_max = 8;
+  with_two(
+      [](Two& two) -> Awaitable<void> {
+        auto endpoint = *two.server->listen_addresses().front().tcp_endpoint();
+        SocketAddress to;
+        to.ip = endpoint.ip.bytes;
+        to.port = endpoint.port;
+        std::vector<async::ByteStreamPtr> held;
+        for (int i = 0; i < 50; ++i) {
+          auto stream = co_await async::dial_tcp(to, soon());
+          EXPECT_TRUE(stream);
+          if (stream) held.push_back(*std::move(stream));
+        }
+        co_await echo_once(two);
+        EXPECT_LE(two.server->stats().half_open, 8U);
+      },
+      kTcp, limits);
 }
 
 TEST(AddressBook, ForgetsAndIsBounded) {

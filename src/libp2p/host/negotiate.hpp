@@ -15,7 +15,9 @@ struct Negotiated {
 };
 
 /// `early`: read already. Errors: the stream's, multistream::Errc, truncated.
-async::Awaitable<Result<Negotiated>> propose(async::ByteStream& stream, std::vector<std::string> protocols, Bytes early);
+async::Awaitable<Result<Negotiated>> propose(async::ByteStream& stream,
+                                             std::vector<std::string> protocols,
+                                             Bytes early);
 async::Awaitable<Result<Negotiated>> answer(async::ByteStream& stream, std::vector<std::string> known, Bytes early);
 
 }  // namespace nmp::libp2p

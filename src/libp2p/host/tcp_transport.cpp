@@ -73,7 +73,7 @@ struct TcpTransport::Connection {
   std::unique_ptr<async::ByteStream> stream;  ///< The socket, later what secures it.
   std::optional<PeerId> peer;                 ///< Set: established.
   std::optional<yamux::Session> muxer;
-  Bytes early;  ///< For the muxer.
+  Bytes early;           ///< For the muxer.
   bool closing = false;  ///< By us.
   bool over = false;
   std::optional<UntrustedLimits> untrusted;
@@ -126,7 +126,7 @@ TcpTransport::ConnectionPtr TcpTransport::add(bool inbound, const SocketAddress&
   connections_.emplace(id.number, connection);
   if (inbound) {
     ++per_ip_[prefix_of(remote)];
-    ++handshakes_;
+    handshakes_.insert(id.number);
     connection->untrusted = limits_.untrusted;
   }
   return connection;
@@ -162,13 +162,15 @@ async::Awaitable<void> TcpTransport::accept_loop(std::size_t index) {
     }
     const auto& remote = accepted->remote;
     const auto from_there = per_ip_.find(prefix_of(remote));
-    const bool crowded = !remote.is_loopback() && from_there != per_ip_.end() &&
-                         from_there->second >= limits_.connections_per_ip_max;
-    if (crowded || connections_.size() >= limits_.connections_max || handshakes_ >= limits_.handshakes_max) {
+    const bool crowded =
+        !remote.is_loopback() && from_there != per_ip_.end() && from_there->second >= limits_.connections_per_ip_max;
+    if (crowded || connections_.size() >= limits_.connections_max || limits_.handshakes_max == 0) {
       ++refused_;
       accepted->stream->reset(0);
       continue;
     }
+    if (handshakes_.size() >= limits_.handshakes_max)
+      close({TransportKind::tcp, *handshakes_.begin()}, connection_code::kResourceLimit);
     auto connection = add(/*inbound=*/true, remote);
     connection->stream = std::move(accepted->stream);
     tasks_.spawn(run(std::move(connection)));
@@ -207,7 +209,7 @@ async::Awaitable<void> TcpTransport::run(ConnectionPtr connection) {
   auto& c = *connection;
   auto upgrading = upgrade(connection);
   auto result = co_await async::with_deadline(now() + kUpgradeTimeMax, std::move(upgrading));
-  if (c.inbound) --handshakes_;
+  handshakes_.erase(c.id.number);
   if (result && c.closing) result = fail(Errc::closed);
   if (result) {
     tasks_.spawn(write_loop(connection));
@@ -314,8 +316,9 @@ void TcpTransport::close(ConnectionId id, std::uint64_t code) {
   if (connection.muxer) {
     connection.muxer->close(code, now());
     touch(connection);
-  } else if (connection.stream != nullptr) {
-    connection.stream->reset(code);
+  } else {
+    handshakes_.erase(id.number);
+    if (connection.stream != nullptr) connection.stream->reset(code);
   }
 }
 

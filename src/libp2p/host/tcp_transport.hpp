@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <vector>
 
 #include "base/async/task_group.hpp"
@@ -18,7 +19,7 @@ namespace nmp::libp2p {
 struct TcpLimits {
   std::size_t connections_max = kConnectionsMax;
   std::size_t connections_per_ip_max = kConnectionsPerIpMax;
-  std::size_t handshakes_max = kHandshakesMax;
+  std::size_t handshakes_max = kHandshakesMax;  ///< inbound; the oldest gives way to a newcomer
   /// Of inbound connections until lifted: beyond it a stream is reset, the connection closed as `gated`.
   std::optional<UntrustedLimits> untrusted;
 };
@@ -62,6 +63,8 @@ class TcpTransport final : public Transport {
   [[nodiscard]] std::optional<std::uint64_t> peer_code(ConnectionId id, StreamId stream) const override;
 
   [[nodiscard]] std::uint64_t connections_refused() const { return refused_; }
+  /// Inbound handshakes under way.
+  [[nodiscard]] std::size_t half_open() const { return handshakes_.size(); }
 
  private:
   struct Connection;
@@ -89,7 +92,7 @@ class TcpTransport final : public Transport {
   std::vector<Socket> sockets_;
   std::map<std::uint64_t, ConnectionPtr> connections_;
   std::map<SocketAddress, std::size_t> per_ip_;  ///< IPv4 /32, IPv6 /56
-  std::size_t handshakes_ = 0;
+  std::set<std::uint64_t> handshakes_;           ///< inbound, oldest first
   std::uint64_t last_id_ = 0;
   std::uint64_t refused_ = 0;
   bool closed_ = false;
