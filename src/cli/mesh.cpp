@@ -193,6 +193,7 @@ void show_outcome(const client::RunOutcome& outcome, Output& output) {
   json line{
       {"event", "result"},
       {"peer_id", outcome.node.to_text()},
+      {"address", outcome.address},
       {"evidence", json_bytes(outcome.evidence)},
       {"limits", limits_json(outcome.limits)},
       {"used", used_json(outcome.used)},
@@ -218,8 +219,10 @@ void show_outcome(const client::RunOutcome& outcome, Output& output) {
     return;
   }
   output.bytes(outcome.evidence);
-  std::fputs(fmt::format("\nfrom {} ({}): {:.0f} ms, {} fuel, {} of memory; {} sent, {} received; receipt verified\n",
-                         outcome.node.to_text(), outcome.pinned ? "pinned" : "unpinned", outcome.seconds.run * 1000,
+  std::fputs(fmt::format("\nfrom {} ({}) over {}: {:.0f} ms, {} fuel, {} of memory; {} sent, {} received; receipt "
+                         "verified\n",
+                         outcome.node.to_text(), outcome.pinned ? "pinned" : "unpinned",
+                         outcome.address.contains("/tcp/") ? "TCP" : "QUIC", outcome.seconds.run * 1000,
                          outcome.used.fuel, human_bytes(outcome.used.memory_bytes), human_bytes(outcome.bytes_sent),
                          human_bytes(outcome.bytes_received))
                  .c_str(),

@@ -185,9 +185,15 @@ async::Awaitable<Attempt<RunOutcome>> Agent::run(libp2p::PeerInfo node,
                                                  const RunRequest& request,
                                                  Instant deadline,
                                                  RunObserver& observer) {
+  const auto id = node.id;
   auto session = co_await negotiate(std::move(node), request, deadline, observer);
   if (!session) co_return std::unexpected(session.error());
-  co_return co_await execute(**session, deadline, observer);
+  std::string address;
+  for (const auto& connection : impl_->host->connections())
+    if (connection.peer == id) address = connection.address.to_text();
+  auto outcome = co_await execute(**session, deadline, observer);
+  if (outcome) outcome->address = std::move(address);
+  co_return outcome;
 }
 
 async::Awaitable<void> Agent::close() {

@@ -49,6 +49,7 @@ struct StepTimes {
 struct RunOutcome {
   explicit RunOutcome(libp2p::PeerId id) : node(std::move(id)) {}
   libp2p::PeerId node;
+  std::string address;  ///< The node's end of the connection: over which transport the run went.
   Bytes evidence;
   Bytes diagnostics;
   std::uint64_t events = 0;

@@ -90,6 +90,16 @@ class Run(MeshTest):
         self.assertTrue(node.address.startswith("/ip6/::1/"))
         self.run_ok("log-scan", FILTERS / "log_scan.wasm", "--node", node.address, "--input", "args=--level\nERROR")
 
+    def test_tcp_alone(self):
+        """Where UDP does not pass: the bootstrap, the node and so the agent speak TCP only."""
+        tcp = ("/ip4/127.0.0.1/tcp/0",)
+        bootstrap = self.node("bootstrap", listen=tcp)
+        self.assertIn("/tcp/", bootstrap.address)
+        self.node("node", self.capability(self.data), bootstrap=[bootstrap.address], listen=tcp)
+        lines = self.run_ok("log-scan", FILTERS / "log_scan.wasm", "--bootstrap", bootstrap.address, "--input", "args=--level\nERROR")
+        self.assertIn("/tcp/", lines[-1]["address"])
+        self.assertIn("ERROR", lines[-1]["evidence"])
+
     def test_another_key_at_the_address_is_refused(self):
         other = self.node("other", self.capability(self.data))
         address = self.server.address.rsplit("/p2p/", 1)[0] + "/p2p/" + other.peer_id

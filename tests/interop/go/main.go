@@ -1,4 +1,4 @@
-// Command peer is a go-libp2p peer over QUIC to test another implementation against.
+// Command peer is a go-libp2p peer over QUIC and TCP to test another implementation against.
 //
 //	peer --version                              {"name":"go-libp2p","version":...}
 //	peer --listen MULTIADDR                     {"addrs":[".../p2p/ID"],"peer_id":ID}, then serves until killed:
@@ -40,6 +40,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/net/http2"
 )
@@ -85,6 +86,8 @@ func newHost(listen, keylog string) (host.Host, error) {
 	options := []libp2p.Option{
 		libp2p.Identity(key),
 		libp2p.Transport(quic.NewTransport, quicOptions...),
+		// With go's own choice of security (TLS, then Noise) and muxer.
+		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.DisableRelay(),
 		libp2p.UserAgent("go-libp2p/" + version()),
 	}

@@ -21,8 +21,9 @@ use futures::{
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, identity, kad,
     multiaddr::Protocol,
-    ping,
+    noise, ping,
     swarm::{DialError, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
+    tcp, yamux,
 };
 use serde_json::{Value, json};
 use tokio_util::compat::TokioAsyncReadCompatExt;
@@ -102,6 +103,7 @@ fn new_swarm(options: &Options) -> Result<Swarm<Behaviour>, Failure> {
     let serves_kad = options.has("kad-serve") || (options.has("listen") && options.has("dial"));
     let swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
+        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
         .with_quic()
         .with_behaviour(|key| {
             let id = key.public().to_peer_id();
