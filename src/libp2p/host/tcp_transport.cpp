@@ -200,7 +200,11 @@ async::Awaitable<Result<void>> TcpTransport::upgrade(ConnectionPtr connection) {
     NMP_CO_TRY(auto muxed, co_await settle(*stream, kYamux, c.inbound));
     c.early = std::move(muxed.early);
   }
-  c.muxer.emplace(c.inbound ? yamux::Role::server : yamux::Role::client, now());
+  if (c.inbound) {
+    c.muxer.emplace(yamux::Role::server, now(), kInboundUnreadBytesMax);
+  } else {
+    c.muxer.emplace(yamux::Role::client, now());
+  }
   c.peer = stream->peer();
   co_return Result<void>();
 }
