@@ -17,8 +17,8 @@ inline constexpr std::size_t kHandshakesMax = 128;
 /// Handshakes from unvalidated addresses in flight before Retry proves the sender's address.
 inline constexpr std::size_t kRetryThreshold = 32;
 
-/// Unread bytes of a TCP connection that a stranger opened; over QUIC it is the connection's window, 6 MiB. Yamux has no
-/// such window: the stream that overfills it is reset.
+/// Unread bytes of a TCP connection that a stranger opened; over QUIC it is the connection's window, 6 MiB. Yamux has
+/// no such window: the stream that overfills it is reset.
 inline constexpr std::size_t kInboundUnreadBytesMax = 8UZ * 1024 * 1024;
 
 /// security.md "Session token" ff.: before the first accepted intent a connection has 4 streams, 64 KiB, 10 s.

@@ -36,8 +36,9 @@ SocketAddress prefix_of(SocketAddress address) {
 }
 
 std::string reason_of(const yamux::Session& muxer) {
-  const auto& reason = *muxer.close_reason();
-  return make_error_code(reason.error).message() + (reason.text.empty() ? "" : ": " + reason.text);
+  const auto& reason = muxer.close_reason();
+  if (!reason) return {};
+  return make_error_code(reason->error).message() + (reason->text.empty() ? "" : ": " + reason->text);
 }
 
 Error error_of(const Error& why) {
@@ -71,10 +72,10 @@ struct TcpTransport::Connection {
   Multiaddr address;
   std::optional<PeerId> expected;
   std::unique_ptr<async::ByteStream> stream;  ///< The socket, later what secures it.
-  std::optional<PeerId> peer;                 ///< Set: established.
-  std::optional<yamux::Session> muxer;
-  Bytes early;           ///< For the muxer.
-  bool closing = false;  ///< By us.
+  std::optional<PeerId> peer;
+  std::unique_ptr<yamux::Session> muxer;  ///< Set, as is `peer`: established.
+  Bytes early;                            ///< For the muxer.
+  bool closing = false;                   ///< By us.
   bool over = false;
   std::optional<UntrustedLimits> untrusted;
   std::size_t received = 0;
@@ -200,11 +201,8 @@ async::Awaitable<Result<void>> TcpTransport::upgrade(ConnectionPtr connection) {
     NMP_CO_TRY(auto muxed, co_await settle(*stream, kYamux, c.inbound));
     c.early = std::move(muxed.early);
   }
-  if (c.inbound) {
-    c.muxer.emplace(yamux::Role::server, now(), kInboundUnreadBytesMax);
-  } else {
-    c.muxer.emplace(yamux::Role::client, now());
-  }
+  c.muxer = c.inbound ? std::make_unique<yamux::Session>(yamux::Role::server, now(), kInboundUnreadBytesMax)
+                      : std::make_unique<yamux::Session>(yamux::Role::client, now());
   c.peer = stream->peer();
   co_return Result<void>();
 }
@@ -292,14 +290,14 @@ void TcpTransport::dispatch(Connection& connection) {
 
 TcpTransport::Connection* TcpTransport::find(ConnectionId id) const {
   const auto it = connections_.find(id.number);
-  return it == connections_.end() || !it->second->muxer ? nullptr : it->second.get();
+  return it == connections_.end() || it->second->muxer == nullptr ? nullptr : it->second.get();
 }
 
 void TcpTransport::touch(Connection& connection) { connection.wake.notify_all(); }
 
 std::optional<ConnectionState> TcpTransport::state(ConnectionId id) const {
   const auto* connection = find(id);
-  if (connection == nullptr || connection->closing || connection->over) return std::nullopt;
+  if (connection == nullptr || connection->closing || connection->over || !connection->peer) return std::nullopt;
   return ConnectionState{.peer = *connection->peer,
                          .address = connection->address,
                          .inbound = connection->inbound,
@@ -317,7 +315,7 @@ void TcpTransport::close(ConnectionId id, std::uint64_t code) {
   if (it == connections_.end() || it->second->closing) return;
   auto& connection = *it->second;
   connection.closing = true;
-  if (connection.muxer) {
+  if (connection.muxer != nullptr) {
     connection.muxer->close(code, now());
     touch(connection);
   } else {

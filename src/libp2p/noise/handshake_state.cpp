@@ -114,10 +114,14 @@ Result<void> HandshakeState::write_message(ByteView payload, Bytes& out) {
   for (auto token : tokens(message_)) {
     switch (token) {
       case Token::e:
+        NMP_ASSERT(ephemeral_);
         append(out, ephemeral_->public_key());
         symmetric_.mix_hash(ephemeral_->public_key());
         break;
-      case Token::s: NMP_CHECK(symmetric_.encrypt_and_hash(static_->public_key(), out)); break;
+      case Token::s:
+        NMP_ASSERT(static_);
+        NMP_CHECK(symmetric_.encrypt_and_hash(static_->public_key(), out));
+        break;
       case Token::ee:
       case Token::es:
       case Token::se: NMP_CHECK(mix_dh(token)); break;

@@ -44,8 +44,13 @@ std::unexpected<Error> Session::give_up(Error error) {
   return fail(std::move(error));
 }
 
-FrameReader::Sizes Session::next_sizes() const {
-  auto least = handshake_->next_overhead();
+HandshakeState& Session::handshake() {
+  NMP_ASSERT(handshake_);  // it ends with establish() or give_up()
+  return *handshake_;
+}
+
+FrameReader::Sizes Session::next_sizes() {
+  auto least = handshake().next_overhead();
   // The responder's first: the specification lets message 1 carry nothing but the key.
   auto first = role_ == Role::responder && least == sizeof(crypto::X25519PublicKey);
   return {.least = least, .most = first ? least : kHandshakeMessageBytesMax, .error = Errc::bad_message};
@@ -66,8 +71,8 @@ Result<std::size_t> Session::on_bytes(ByteView input) {
 }
 
 Result<void> Session::on_message(ByteView message) {
-  NMP_TRY(auto payload, handshake_->read_message(message));
-  if (role_ == Role::responder && !handshake_->complete()) return write_message(payload_);
+  NMP_TRY(auto payload, handshake().read_message(message));
+  if (role_ == Role::responder && !handshake().complete()) return write_message(payload_);
   NMP_CHECK(on_payload(payload));
   if (role_ == Role::initiator) NMP_CHECK(write_message(payload_));
   establish();
@@ -76,7 +81,7 @@ Result<void> Session::on_message(ByteView message) {
 
 Result<void> Session::on_payload(ByteView bytes) {
   NMP_TRY(auto payload, HandshakePayload::decode(bytes));
-  NMP_TRY(auto key, verify_identity(payload, handshake_->remote_static()));
+  NMP_TRY(auto key, verify_identity(payload, handshake().remote_static()));
   auto peer = PeerId::of(key);
   if (options_.expected && peer != *options_.expected) return fail(Errc::wrong_peer, peer.to_text());
   auto initiator = role_ == Role::initiator;
@@ -88,14 +93,14 @@ Result<void> Session::on_payload(ByteView bytes) {
 
 Result<void> Session::write_message(ByteView payload) {
   Bytes message;
-  NMP_CHECK(handshake_->write_message(payload, message));
+  NMP_CHECK(handshake().write_message(payload, message));
   append(output_, Writer().u16be(static_cast<std::uint16_t>(message.size())).view());
   append(output_, message);
   return {};
 }
 
 void Session::establish() {
-  auto keys = handshake_->split();
+  auto keys = handshake().split();
   auto initiator = role_ == Role::initiator;
   transport_.emplace(CipherState(initiator ? keys.initiator_to_responder : keys.responder_to_initiator),
                      CipherState(initiator ? keys.responder_to_initiator : keys.initiator_to_responder));

@@ -67,7 +67,8 @@ class Session {
  private:
   Session(Role role, const KeyPair& identity, Random& random, Options options);
   static Result<Session> make(Role role, const KeyPair& identity, Random& random, Options options);
-  [[nodiscard]] FrameReader::Sizes next_sizes() const;
+  [[nodiscard]] HandshakeState& handshake();
+  [[nodiscard]] FrameReader::Sizes next_sizes();
   Result<void> on_message(ByteView message);
   Result<void> on_payload(ByteView bytes);
   Result<void> write_message(ByteView payload);
