@@ -93,6 +93,15 @@ class Node:
         return self.process.returncode
 
 
+def end(process):
+    """Kills a process whose output is piped here, if it still runs, and forgets it."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    process.stderr.close()
+
+
 class MeshTest(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nmp-test-"))

@@ -11,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from mesh import FILTERS, NMP, ROOT, MeshTest, cpu_time
+from mesh import FILTERS, NMP, ROOT, MeshTest, cpu_time, end
 
 # A connection is kept alive after 12 s of silence, and ends when that has been unanswered for 30 s more.
 KEEP_ALIVE_SECONDS = 12
@@ -256,14 +256,6 @@ class Faults(MeshTest):
         process.send_signal(signal.SIGINT)
         code, last = self.ended(process, 20)
         self.assertEqual((code, last["reason"]), (130, "cancelled"))
-
-
-def end(process):
-    if process.poll() is None:
-        process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    process.stderr.close()
 
 
 if __name__ == "__main__":

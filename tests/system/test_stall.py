@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from mesh import FILTERS, NMP, MeshTest, cpu_time, status_bytes
+from mesh import FILTERS, NMP, MeshTest, cpu_time, end, status_bytes
 
 EVENT_BYTES = 32 << 10
 EVENTS = (1 << 30) // EVENT_BYTES
@@ -141,14 +141,6 @@ class Stall(MeshTest):
         self.held = f"processor time while held: {used}"
         # The guest writes hundreds of MiB a second when it is not held.
         self.assertLess(max(used), 0.5, "somebody works although nobody reads")
-
-
-def end(process):
-    if process.poll() is None:
-        process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    process.stderr.close()
 
 
 if __name__ == "__main__":

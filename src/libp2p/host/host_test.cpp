@@ -9,6 +9,7 @@
 #include "base/async/udp.hpp"
 #include "crypto/random.hpp"
 #include "libp2p/host/address_book.hpp"
+#include "libp2p/host/addresses.hpp"
 #include "libp2p/multistream/multistream.hpp"
 
 namespace nmp::libp2p {
@@ -455,10 +456,7 @@ TEST(Host, GarbageFromTheNetworkChangesNothing) {
     auto udp = async::UdpSocket::bind(two.client->executor(), any);
     EXPECT_TRUE(udp);
     if (!udp) co_return;
-    auto endpoint = *two.server->listen_addresses().front().udp_endpoint();
-    SocketAddress to;
-    to.ip = endpoint.ip.bytes;
-    to.port = endpoint.port;
+    const auto to = to_socket(*two.server->listen_addresses().front().udp_endpoint());
     SeededRandom random(5);
     for (int i = 0; i < 2000; ++i) {
       Bytes garbage(random.below(1400) + 1);
@@ -494,10 +492,7 @@ TEST(Host, QuicGoesBeforeTcpAndTcpServesWithoutIt) {
 TEST(Host, StrangersOnATcpPortChangeNothing) {
   with_two(
       [](Two& two) -> Awaitable<void> {
-        auto endpoint = *two.server->listen_addresses().front().tcp_endpoint();
-        SocketAddress to;
-        to.ip = endpoint.ip.bytes;
-        to.port = endpoint.port;
+        const auto to = to_socket(*two.server->listen_addresses().front().tcp_endpoint());
         SeededRandom random(5);
         std::vector<async::ByteStreamPtr> held;
         for (int i = 0; i < 100; ++i) {
@@ -520,10 +515,7 @@ TEST(Host, SilentTcpConnectionsGiveWay) {
   limits.handshakes_max = 8;
   with_two(
       [](Two& two) -> Awaitable<void> {
-        auto endpoint = *two.server->listen_addresses().front().tcp_endpoint();
-        SocketAddress to;
-        to.ip = endpoint.ip.bytes;
-        to.port = endpoint.port;
+        const auto to = to_socket(*two.server->listen_addresses().front().tcp_endpoint());
         std::vector<async::ByteStreamPtr> held;
         for (int i = 0; i < 50; ++i) {
           auto stream = co_await async::dial_tcp(to, soon());

@@ -13,39 +13,38 @@ async::Awaitable<Result<void>> NoiseStream::flush() {
   co_return co_await below_->write(output);
 }
 
+async::Awaitable<Result<bool>> NoiseStream::feed() {
+  if (raw_at_ == raw_end_) {
+    raw_.resize(kReadBytes);
+    raw_at_ = raw_end_ = 0;
+    NMP_CO_TRY(const auto size, co_await below_->read_some(raw_));
+    if (size == 0) {
+      NMP_CO_CHECK(session_.on_end());
+      co_return false;
+    }
+    raw_end_ = size;
+  }
+  NMP_CO_TRY(const auto taken, session_.on_bytes(ByteView(raw_).subspan(raw_at_, raw_end_ - raw_at_)));
+  raw_at_ += taken;
+  co_return true;
+}
+
 async::Awaitable<Result<void>> NoiseStream::handshake(Bytes early) {
   raw_ = std::move(early);
+  raw_end_ = raw_.size();
   for (;;) {
-    NMP_CO_TRY(const auto taken, session_.on_bytes(ByteView(raw_).subspan(raw_at_)));
-    raw_at_ += taken;
     NMP_CO_CHECK(co_await flush());
     if (session_.established()) co_return Result<void>();
-    raw_.resize(kReadBytes);
-    raw_at_ = 0;
-    auto size = co_await below_->read_some(raw_);
-    raw_.resize(size.value_or(0));
-    if (!size) co_return std::unexpected(std::move(size).error());
-    if (*size == 0) co_return session_.on_end();
+    NMP_CO_TRY(const auto more, co_await feed());
+    if (!more) co_return fail(noise::Errc::truncated, "the stream ended during the handshake");
   }
 }
 
 async::Awaitable<Result<std::size_t>> NoiseStream::read_some(std::span<std::byte> buffer) {
   for (;;) {
     if (const auto size = session_.read(buffer); size > 0) co_return size;
-    if (raw_at_ < raw_.size()) {
-      NMP_CO_TRY(const auto taken, session_.on_bytes(ByteView(raw_).subspan(raw_at_)));
-      raw_at_ += taken;
-      continue;
-    }
-    raw_.resize(kReadBytes);
-    raw_at_ = 0;
-    auto size = co_await below_->read_some(raw_);
-    raw_.resize(size.value_or(0));
-    if (!size) co_return std::unexpected(std::move(size).error());
-    if (*size == 0) {
-      NMP_CO_CHECK(session_.on_end());
-      co_return 0UZ;
-    }
+    NMP_CO_TRY(const auto more, co_await feed());
+    if (!more) co_return 0UZ;
   }
 }
 

@@ -24,13 +24,16 @@ class NoiseStream final : public async::ByteStream {
   void reset(std::uint64_t code) noexcept override { below_->reset(code); }
 
  private:
+  /// Feeds the session what it has room for, from below once that is used up. False at the end.
+  async::Awaitable<Result<bool>> feed();
   /// Sends what the session has to say.
   async::Awaitable<Result<void>> flush();
 
   async::ByteStreamPtr below_;
   noise::Session session_;
-  Bytes raw_;  ///< read below, not taken by the session yet
+  Bytes raw_;  ///< a buffer; from raw_at_ to raw_end_ it was read below and not taken by the session yet
   std::size_t raw_at_ = 0;
+  std::size_t raw_end_ = 0;
 };
 
 }  // namespace nmp::libp2p

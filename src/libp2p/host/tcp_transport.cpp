@@ -28,13 +28,6 @@ Result<SocketAddress> tcp_of(const Multiaddr& address) {
   return to_socket(*endpoint);
 }
 
-/// Whoever owns an address owns its IPv6 /56.
-SocketAddress prefix_of(SocketAddress address) {
-  address.port = 0;
-  if (address.is_v6) std::ranges::fill(std::span(address.ip).subspan(7), std::byte{0});
-  return address;
-}
-
 std::string reason_of(const yamux::Session& muxer) {
   const auto& reason = muxer.close_reason();
   if (!reason) return {};
@@ -126,7 +119,7 @@ TcpTransport::ConnectionPtr TcpTransport::add(bool inbound, const SocketAddress&
   auto connection = std::make_shared<Connection>(id, inbound, remote, executor_);
   connections_.emplace(id.number, connection);
   if (inbound) {
-    ++per_ip_[prefix_of(remote)];
+    ++per_ip_[block_of(remote)];
     handshakes_.insert(id.number);
     connection->untrusted = limits_.untrusted;
   }
@@ -135,7 +128,7 @@ TcpTransport::ConnectionPtr TcpTransport::add(bool inbound, const SocketAddress&
 
 void TcpTransport::forget(Connection& connection) {
   if (connection.inbound) {
-    const auto it = per_ip_.find(prefix_of(connection.remote));
+    const auto it = per_ip_.find(block_of(connection.remote));
     if (--it->second == 0) per_ip_.erase(it);
   }
   connections_.erase(connection.id.number);
@@ -162,7 +155,7 @@ async::Awaitable<void> TcpTransport::accept_loop(std::size_t index) {
       continue;
     }
     const auto& remote = accepted->remote;
-    const auto from_there = per_ip_.find(prefix_of(remote));
+    const auto from_there = per_ip_.find(block_of(remote));
     const bool crowded =
         !remote.is_loopback() && from_there != per_ip_.end() && from_there->second >= limits_.connections_per_ip_max;
     if (crowded || connections_.size() >= limits_.connections_max || limits_.handshakes_max == 0) {

@@ -4,6 +4,7 @@
 #include <set>
 #include <vector>
 
+#include "base/address_block.hpp"
 #include "base/async/task_group.hpp"
 #include "base/async/tcp.hpp"
 #include "base/random.hpp"
@@ -91,8 +92,8 @@ class TcpTransport final : public Transport {
   TcpLimits limits_;
   std::vector<Socket> sockets_;
   std::map<std::uint64_t, ConnectionPtr> connections_;
-  std::map<SocketAddress, std::size_t> per_ip_;  ///< IPv4 /32, IPv6 /56
-  std::set<std::uint64_t> handshakes_;           ///< inbound, oldest first
+  std::map<AddressBlock, std::size_t> per_ip_;
+  std::set<std::uint64_t> handshakes_;  ///< inbound, oldest first
   std::uint64_t last_id_ = 0;
   std::uint64_t refused_ = 0;
   bool closed_ = false;

@@ -33,7 +33,7 @@ struct Endpoint::Entry final : Router {
 
   Endpoint& owner;
   ConnectionId id;
-  std::optional<Prefix> counted_ip;
+  std::optional<AddressBlock> counted_ip;
   bool counted_proven = false;
   bool counted_unvalidated = false;
   bool dirty = false;
@@ -56,12 +56,6 @@ struct Endpoint::Entry final : Router {
 Endpoint::Endpoint(TlsContext& tls, Random& random, Secrets secrets, EndpointLimits limits)
     : tls_(tls), random_(random), secrets_(std::move(secrets)), limits_(limits) {}
 Endpoint::~Endpoint() = default;
-
-Endpoint::Prefix Endpoint::prefix_of(const SocketAddress& address) {
-  Prefix prefix{address.is_v6, {}};
-  std::copy_n(address.ip.begin(), address.is_v6 ? 7 : 4, prefix.bytes.begin());
-  return prefix;
-}
 
 bool Endpoint::Budget::take(Instant now, std::size_t per_second_max) {
   if (now - since >= std::chrono::seconds(1)) {
@@ -162,7 +156,7 @@ void Endpoint::on_stranger(const Connection::Path& path, ByteView datagram, Inst
     incoming.token = to_bytes(view_of(header.token, header.tokenlen));
   }
   const bool counts_ip = !path.remote.is_loopback();
-  auto prefix = prefix_of(path.remote);
+  auto prefix = block_of(path.remote);
   PerIp there;
   if (auto it = per_ip_.find(prefix); counts_ip && it != per_ip_.end()) there = it->second;
   if (there.proven >= limits_.connections_per_ip_max && counts_ip)

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "base/address_block.hpp"
 #include "libp2p/quic/connection.hpp"
 
 namespace nmp::libp2p::quic {
@@ -74,12 +75,6 @@ class Endpoint {
 
  private:
   struct Entry;
-  struct Prefix {
-    bool is_v6 = false;
-    ByteArray<7> bytes{};
-    friend auto operator<=>(const Prefix&, const Prefix&) = default;
-  };
-  static Prefix prefix_of(const SocketAddress& address);
   struct PerIp {
     std::size_t all = 0;
     std::size_t proven = 0;
@@ -125,7 +120,7 @@ class Endpoint {
   std::map<ConnectionId, std::unique_ptr<Entry>> entries_;
   std::set<std::pair<Instant, ConnectionId>> deadlines_;
   std::deque<ConnectionId> dirty_;
-  std::map<Prefix, PerIp> per_ip_;
+  std::map<AddressBlock, PerIp> per_ip_;
   std::set<ConnectionId> handshakes_;  // oldest first
   std::set<ConnectionId> over_;        // closed, and the owner knows: kept only to answer latecomers
   std::size_t unvalidated_ = 0;
