@@ -3,11 +3,8 @@
 #include <algorithm>
 #include <mutex>
 
-#include <sqlite3.h>
-#include <sys/stat.h>
-
-#include "base/owned.hpp"
 #include "store/limits.hpp"
+#include "store/sqlite.hpp"
 
 namespace nmp::store {
 
@@ -28,6 +25,12 @@ std::error_code make_error_code(Errc code) {
 
 namespace {
 
+using sqlite::copy_exactly;
+using sqlite::run;
+using sqlite::single_integer;
+using sqlite::Statement;
+using sqlite::Transaction;
+
 constexpr std::int64_t kSchemaVersion = 1;
 
 // `live` counts per agent would have to be kept right by hand; the index makes counting 4,096 rows cheap.
@@ -45,111 +48,8 @@ CREATE TABLE own_manifest(id INTEGER PRIMARY KEY CHECK (id = 0), seq INTEGER NOT
 INSERT INTO own_manifest VALUES (0, 0);
 )";
 
-using Handle = Owned<sqlite3, &sqlite3_close_v2>;
-using StatementHandle = Owned<sqlite3_stmt, &sqlite3_finalize>;
-
-std::unexpected<Error> database_error(sqlite3* db, std::string_view what) {
-  return fail(Errc::database, std::string(what) + ": " + (db != nullptr ? sqlite3_errmsg(db) : "no memory"));
-}
-
-Result<void> execute(sqlite3* db, const char* sql) {
-  if (sqlite3_exec(db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return database_error(db, "statement");
-  return {};
-}
-
-/// One prepared statement; values are bound in order, columns read by index.
-class Statement {
- public:
-  static Result<Statement> make(sqlite3* db, const char* sql) {
-    StatementHandle handle;
-    if (sqlite3_prepare_v2(db, sql, -1, out(handle), nullptr) != SQLITE_OK) return database_error(db, "prepare");
-    return Statement(db, std::move(handle));
-  }
-  Statement& bind(std::int64_t value) {
-    check(sqlite3_bind_int64(handle_.get(), ++bound_, value));
-    return *this;
-  }
-  Statement& bind(ByteView value) {
-    // An empty blob needs an address, else it is NULL.
-    check(sqlite3_bind_blob64(handle_.get(), ++bound_, value.empty() ? "" : reinterpret_cast<const char*>(value.data()),
-                              value.size(), SQLITE_TRANSIENT));
-    return *this;
-  }
-  Statement& bind(std::string_view value) {
-    check(sqlite3_bind_text64(handle_.get(), ++bound_, value.data(), value.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
-    return *this;
-  }
-  /// Whether there is a row.
-  Result<bool> step() {
-    if (failed_ != SQLITE_OK) return database_error(db_, "bind");
-    const int code = sqlite3_step(handle_.get());
-    if (code == SQLITE_ROW) return true;
-    if (code == SQLITE_DONE) return false;
-    return database_error(db_, "step");
-  }
-  [[nodiscard]] std::int64_t integer(int column) { return sqlite3_column_int64(handle_.get(), column); }
-  [[nodiscard]] ByteView blob(int column) {
-    const auto* data = static_cast<const std::byte*>(sqlite3_column_blob(handle_.get(), column));
-    return {data, static_cast<std::size_t>(sqlite3_column_bytes(handle_.get(), column))};
-  }
-
- private:
-  Statement(sqlite3* db, StatementHandle handle) : db_(db), handle_(std::move(handle)) {}
-  void check(int code) {
-    if (failed_ == SQLITE_OK) failed_ = code;
-  }
-  sqlite3* db_;
-  StatementHandle handle_;
-  int bound_ = 0;
-  int failed_ = SQLITE_OK;
-};
-
-template <class... Values>
-Result<void> run(sqlite3* db, const char* sql, const Values&... values) {
-  NMP_TRY(auto statement, Statement::make(db, sql));
-  (statement.bind(values), ...);
-  NMP_TRY([[maybe_unused]] const bool row, statement.step());
-  return {};
-}
-
-/// Rolls back unless committed. IMMEDIATE: the write lock comes first, so that what is read stays true.
-class Transaction {
- public:
-  static Result<Transaction> begin(sqlite3* db) {
-    NMP_CHECK(execute(db, "BEGIN IMMEDIATE"));
-    return Transaction(db);
-  }
-  Transaction(Transaction&& other) noexcept : db_(std::exchange(other.db_, nullptr)) {}
-  Transaction& operator=(Transaction&&) = delete;
-  ~Transaction() {
-    if (db_ != nullptr) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
-  }
-  Result<void> commit() {
-    NMP_CHECK(execute(db_, "COMMIT"));
-    db_ = nullptr;
-    return {};
-  }
-
- private:
-  explicit Transaction(sqlite3* db) : db_(db) {}
-  sqlite3* db_;
-};
-
-Result<std::int64_t> single_integer(sqlite3* db, const char* sql) {
-  NMP_TRY(auto statement, Statement::make(db, sql));
-  NMP_TRY(const bool row, statement.step());
-  return row ? statement.integer(0) : 0;
-}
-
 Result<void> raise_clock(sqlite3* db, UnixSeconds time) {
   return run(db, "UPDATE clock SET greatest = ?1 WHERE greatest < ?1", time);
-}
-
-template <std::size_t N>
-bool copy_exactly(ByteView from, ByteArray<N>& to) {
-  if (from.size() != N) return false;
-  std::ranges::copy(from, to.begin());
-  return true;
 }
 
 constexpr const char* kRunColumns =
@@ -169,21 +69,10 @@ Result<RunRecord> run_from_row(Statement& row) {
   return out;
 }
 
-Result<void> prepare_schema(sqlite3* db) {
-  NMP_TRY(auto transaction, Transaction::begin(db));
-  NMP_TRY(const auto version, single_integer(db, "PRAGMA user_version"));
-  if (version > kSchemaVersion) return fail(Errc::newer_schema, std::to_string(version));
-  if (version == 0) {
-    NMP_CHECK(execute(db, kSchema));
-    NMP_CHECK(execute(db, "PRAGMA user_version = 1"));
-  }
-  return transaction.commit();
-}
-
 }  // namespace
 
 struct Store::Database {
-  Handle handle;
+  sqlite::Handle handle;
   std::recursive_mutex mutex;  ///< Recursive: InTransaction calls back into the same Store.
   UnixSeconds greatest = 0;    ///< As stored.
   bool in_transaction = false;
@@ -195,25 +84,8 @@ Store::~Store() = default;
 
 Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& path) {
   auto database = std::make_unique<Database>();
-  const auto name = path.empty() ? std::string(":memory:") : path.string();
-  if (!path.empty()) {
-    // SQLite gives -wal and -shm the mode of the main file, so it has to be right before the first write.
-    const auto file = std::unique_ptr<std::FILE, CallDeleter<&std::fclose>>(std::fopen(name.c_str(), "ae"));
-    if (file == nullptr || ::fchmod(fileno(file.get()), 0600) != 0) return fail(nmp::Errc::io, name);
-  }
-  constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX;
-  if (sqlite3_open_v2(name.c_str(), out(database->handle), kFlags, nullptr) != SQLITE_OK) {
-    return database_error(database->db(), name);
-  }
-  auto* db = database->db();
-  sqlite3_busy_timeout(db, static_cast<int>(kBusyTimeout.count()));
-  sqlite3_extended_result_codes(db, 1);
-  NMP_CHECK(execute(db, "PRAGMA journal_mode = WAL"));
-  NMP_CHECK(execute(db, "PRAGMA synchronous = FULL"));
-  NMP_CHECK(execute(db, "PRAGMA trusted_schema = OFF"));
-  NMP_CHECK(execute(db, "PRAGMA secure_delete = ON"));
-  NMP_CHECK(prepare_schema(db));
-  NMP_TRY(database->greatest, single_integer(db, "SELECT greatest FROM clock"));
+  NMP_TRY(database->handle, sqlite::open(path, kSchema, kSchemaVersion));
+  NMP_TRY(database->greatest, single_integer(database->db(), "SELECT greatest FROM clock"));
   return std::unique_ptr<Store>(new Store(std::move(database)));
 }
 
