@@ -32,6 +32,8 @@ inline constexpr std::size_t kNameBytesMax = 63;
 /// Inputs of one call: how many, and their bytes in all.
 inline constexpr std::size_t kInputsMax = 256;
 inline constexpr std::size_t kInputsBytesMax = 64 * 1024 * 1024;
+/// Watchdogs that one answer lists.
+inline constexpr std::size_t kWatchListMax = 1024;
 /// One box: the message ceiling of the wire (64 MiB) and nothing more.
 inline constexpr std::size_t kBoxBytesMax = 64 * 1024 * 1024;
 /// Boxes per key, far below AES-GCM's bound for 96-bit counter nonces (NIST SP 800-38D section 8.3).

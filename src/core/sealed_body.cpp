@@ -30,7 +30,10 @@ Result<ReceiptBody> receipt_from_cbor(const cbor::Value& value) {
 }
 
 struct Encode {
-  cbor::Value operator()(const EventBody& body) const { return cbor::Array{kEvent, body.data}; }
+  cbor::Value operator()(const EventBody& body) const {
+    if (body.sequence) return cbor::Array{kEvent, cbor::Array{*body.sequence, body.data}};
+    return cbor::Array{kEvent, body.data};
+  }
   cbor::Value operator()(const EvidenceBody& body) const { return cbor::Array{kEvidence, body.data}; }
   cbor::Value operator()(const DiagnosticsBody& body) const { return cbor::Array{kDiagnostics, body.data}; }
   cbor::Value operator()(const HostErrorBody& body) const {
@@ -40,16 +43,27 @@ struct Encode {
   cbor::Value operator()(const ReceiptBody& body) const { return cbor::Array{kReceipt, receipt_to_cbor(body)}; }
 };
 
+Result<ResponseBody> event_from_cbor(const cbor::Value& value) {
+  EventBody out;
+  const auto* data = &value;
+  if (std::holds_alternative<cbor::Array>(value.variant())) {
+    NMP_TRY(const auto* items, value.as_array());
+    if (items->size() != 2) return fail(Errc::bad_box, "not [sequence, data]");
+    NMP_TRY(out.sequence, (*items)[0].as_uint());
+    data = &(*items)[1];
+  }
+  NMP_TRY(const auto bytes, data->as_bytes());
+  out.data = to_bytes(bytes);
+  return out;
+}
+
 Result<ResponseBody> response_from_cbor(const cbor::Value& value) {
   NMP_TRY(const auto* items, value.as_array());
   if (items->size() != 2) return fail(Errc::bad_box, "not [kind, body]");
   NMP_TRY(auto kind, (*items)[0].as_uint());
   const auto& body = (*items)[1];
   switch (kind) {
-    case kEvent: {
-      NMP_TRY(auto data, body.as_bytes());
-      return EventBody{to_bytes(data)};
-    }
+    case kEvent: return event_from_cbor(body);
     case kEvidence: {
       NMP_TRY(auto data, body.as_bytes());
       return EvidenceBody{to_bytes(data)};

@@ -32,9 +32,10 @@ struct Openings {
   friend bool operator==(const Openings&, const Openings&) = default;
 };
 
-/// [0, bytes]: an event of the guest.
+/// [0, bytes]: an event of a run. [0, [sequence, bytes]]: an event of a watchdog, which keeps its number for ever.
 struct EventBody {
   Bytes data;
+  std::optional<std::uint64_t> sequence{};
 };
 /// [1, bytes]: a piece of stdout. The evidence is all pieces joined.
 struct EvidenceBody {
