@@ -59,6 +59,7 @@ class Statement {
     return database_error(db_, "step");
   }
   [[nodiscard]] std::int64_t integer(int column) { return sqlite3_column_int64(handle_.get(), column); }
+  [[nodiscard]] bool is_null(int column) { return sqlite3_column_type(handle_.get(), column) == SQLITE_NULL; }
   [[nodiscard]] ByteView blob(int column) {
     const auto* data = static_cast<const std::byte*>(sqlite3_column_blob(handle_.get(), column));
     return {data, static_cast<std::size_t>(sqlite3_column_bytes(handle_.get(), column))};
