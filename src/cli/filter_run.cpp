@@ -41,6 +41,7 @@ void show(const sandbox::Output& piece, Bytes& evidence, std::uint64_t& sequence
       }
       break;
     case sandbox::OutputKind::diagnostics: std::fwrite(piece.bytes.data(), 1, piece.bytes.size(), stderr); break;
+    case sandbox::OutputKind::state: break;  // a plain run keeps none
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/async/byte_stream.hpp"
 #include "base/random.hpp"
+#include "base/secret.hpp"
 #include "base/time.hpp"
 #include "crypto/ed25519.hpp"
 #include "libp2p/peer/peer_id.hpp"
@@ -24,6 +25,14 @@ struct DatasetOptions {
       true;  ///< Receipts hold its commitment, which reads all of it (cached while sizes and times stand still).
 };
 
+/// What an engine that keeps watchdogs needs.
+struct WatchOptions {
+  SecretBytes<32> storage_key;  ///< Of the node. What the host stores of watchdogs opens with it only.
+  std::uint32_t watchdogs_max = 1000;
+  std::uint32_t per_owner_max = 16;
+  std::uint64_t memory_bytes_max = 4ULL << 30;  ///< Ceilings of all of them together.
+};
+
 struct EngineOptions {
   crypto::Ed25519KeyPair receipt_key;  ///< Signs receipts; in-process it is the node's identity.
   libp2p::PeerId node;                 ///< Whom intents must name.
@@ -33,6 +42,7 @@ struct EngineOptions {
   Random* random = nullptr;                    ///< Required: keys, salts.
   RunnerOptions runner;                        ///< Its `random` is replaced by this one.
   Duration session_life = kSessionLifeMax;     ///< Of a session's keys; at most kSessionLifeMax.
+  std::optional<WatchOptions> watch;           ///< None: operations on watchdogs answer not_available.
 };
 
 /// The engine: opens envelopes, guards, compiles, runs, commits and signs. It holds all secrets of a session and the
@@ -52,6 +62,7 @@ class Engine {
 
   [[nodiscard]] std::size_t running() const;
   [[nodiscard]] std::size_t sessions() const;
+  [[nodiscard]] std::size_t watchdogs() const;
 
  private:
   class Impl;
@@ -105,6 +116,9 @@ class EngineClient {
   /// Sends the job, once less than kQueuedBytesMax are on their way; the answer comes as events. Errors: run_reused
   /// (this client has one of that number live), too_large, closed.
   async::Awaitable<Result<EngineRunPtr>> job(JobFrame frame);
+  /// From now on the engine keeps its watchdogs in `storage`, which outlives close(): first those that are there
+  /// already, as `stored` tells. Once.
+  void keep_watchdogs(WatchStorage& storage, std::vector<StoredWatch> stored);
   /// Erases the session's keys in the engine and cancels its runs. Runs already live still end by their events.
   void drop(SessionId session);
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <deque>
 #include <map>
 
@@ -82,6 +83,38 @@ class EngineClient::Impl {
     event(std::move(frame), /*over=*/false);
   }
   void take(EndedFrame frame) { event(std::move(frame), /*over=*/true); }
+  void take(WriteFrame frame) {
+    if (storage != nullptr) tasks.spawn(store(std::move(frame)));
+  }
+  void take(FetchFrame frame) {
+    if (storage != nullptr) tasks.spawn(fetch(frame));
+  }
+
+  async::Awaitable<void> store(WriteFrame frame) {
+    StoredFrame answer;
+    answer.number = frame.number;
+    auto written = co_await storage->write(std::move(frame.writes));
+    answer.stored = written.has_value();
+    writer.push(encode(HostFrame(answer)));
+  }
+  async::Awaitable<void> fetch(FetchFrame frame) {
+    FetchedFrame answer;
+    answer.number = frame.number;
+    if (frame.what == FetchFrame::What::module) {
+      auto module = co_await storage->module(frame.id);
+      if (module) {
+        StoredEvent item;
+        item.record = *std::move(module);
+        answer.events.emplace();
+        answer.events->push_back(std::move(item));
+      }
+    } else {
+      auto events = co_await storage->events(frame.id, frame.from, std::min(frame.count_max, kWatchFetchEvents),
+                                             std::min(frame.bytes_max, kWatchFetchBytes));
+      if (events) answer.events = *std::move(events);
+    }
+    writer.push(encode(HostFrame(std::move(answer))));
+  }
 
   template <class Frame>
   void event(Frame frame, bool over) {
@@ -100,6 +133,7 @@ class EngineClient::Impl {
   async::TaskGroup tasks;
   std::map<SessionId, std::shared_ptr<Opening>> openings;  // the reader and who waits
   std::map<std::pair<SessionId, std::uint32_t>, std::shared_ptr<EngineRun::State>> runs;
+  WatchStorage* storage = nullptr;
   bool closed = false;
   bool broken = false;  ///< The engine broke the protocol.
 };
@@ -187,6 +221,13 @@ async::Awaitable<Result<EngineRunPtr>> EngineClient::job(JobFrame frame) {
   impl_->runs.emplace(std::pair(frame.session, frame.run), state);
   impl_->writer.push(encode(HostFrame(std::move(frame))));
   co_return std::make_unique<EngineRun>(*this, std::move(state));
+}
+
+void EngineClient::keep_watchdogs(WatchStorage& storage, std::vector<StoredWatch> stored) {
+  NMP_ASSERT(impl_->storage == nullptr);
+  impl_->storage = &storage;
+  for (auto& watch : stored) impl_->writer.push(encode(HostFrame(RestoreFrame(std::move(watch)))));
+  impl_->writer.push(encode(HostFrame(RestoredFrame())));
 }
 
 void EngineClient::drop(SessionId session) {

@@ -8,6 +8,8 @@
 #include "crypto/cbor.hpp"
 #include "sandbox/errors.hpp"
 #include "sandbox/limits.hpp"
+#include "sandbox/watch_codec.hpp"
+#include "sandbox/watch_records.hpp"
 
 namespace nmp::sandbox {
 
@@ -23,11 +25,17 @@ enum class Type : std::uint8_t {
   credit = 4,
   cancel = 5,
   drop = 6,
+  stored = 7,
+  fetched = 8,
+  restore = 9,
+  restored = 10,
   keys = 16,
   opened = 17,
   refused = 18,
   box = 19,
   ended = 20,
+  write = 21,
+  fetch = 22,
 };
 
 Bytes framed(Type type, Array fields) {
@@ -58,6 +66,8 @@ class Fields {
     return {};
   }
   [[nodiscard]] const Value& at(std::size_t i) const { return (*items_)[i + 1]; }
+  /// All of the frame, its type included.
+  [[nodiscard]] const Array& items() const { return *items_; }
   Result<SessionId> session() const { return at(0).as_byte_array<16>(); }
   Result<std::uint32_t> u32(std::size_t i) const {
     NMP_TRY(auto number, at(i).as_uint());
@@ -87,7 +97,8 @@ constexpr std::size_t kMethodBytesMax = 256;
 struct Encode {
   Bytes operator()(const OpenFrame& f) const { return framed(Type::open, {f.session, f.intent}); }
   Bytes operator()(const BindFrame& f) const {
-    return framed(Type::bind, {f.session, f.answer, core::to_cbor(f.limits), to_array(f.datasets), f.runs});
+    return framed(Type::bind, {f.session, f.answer, core::to_cbor(f.limits), to_array(f.datasets), f.runs,
+                               f.watch ? core::to_cbor(*f.watch) : Value(nullptr)});
   }
   Bytes operator()(const JobFrame& f) const {
     return framed(Type::job, {f.session, f.run, f.method, f.pqc_ciphertext, f.aes_nonce,
@@ -96,6 +107,12 @@ struct Encode {
   Bytes operator()(const CreditFrame& f) const { return framed(Type::credit, {f.session, f.run, f.bytes}); }
   Bytes operator()(const CancelFrame& f) const { return framed(Type::cancel, {f.session, f.run}); }
   Bytes operator()(const DropFrame& f) const { return framed(Type::drop, {f.session}); }
+  Bytes operator()(const StoredFrame& f) const { return framed(Type::stored, {f.number, f.stored}); }
+  Bytes operator()(const FetchedFrame& f) const {
+    return framed(Type::fetched, {f.number, f.events ? to_cbor(*f.events) : Value(nullptr)});
+  }
+  Bytes operator()(const RestoreFrame& f) const { return framed(Type::restore, to_cbor(f.watch)); }
+  Bytes operator()(const RestoredFrame&) const { return framed(Type::restored, {}); }
   Bytes operator()(const KeysFrame& f) const {
     return framed(Type::keys, {f.session, f.kem_key, f.x25519_key, f.module_cached});
   }
@@ -106,6 +123,10 @@ struct Encode {
   Bytes operator()(const BoxFrame& f) const { return framed(Type::box, {f.session, f.run, f.sealed, f.is_final}); }
   Bytes operator()(const EndedFrame& f) const {
     return framed(Type::ended, {f.session, f.run, f.reason, core::to_cbor(f.used)});
+  }
+  Bytes operator()(const WriteFrame& f) const { return framed(Type::write, {f.number, to_cbor(f.writes)}); }
+  Bytes operator()(const FetchFrame& f) const {
+    return framed(Type::fetch, {f.number, f.id, static_cast<std::uint64_t>(f.what), f.from, f.count_max, f.bytes_max});
   }
 };
 
@@ -126,7 +147,7 @@ Result<HostFrame> decode_host_frame(ByteView body) {
       return HostFrame(std::move(f));
     }
     case Type::bind: {
-      NMP_CHECK(fields.expect(5));
+      NMP_CHECK(fields.expect(6));
       BindFrame f;
       NMP_TRY(f.session, fields.session());
       NMP_TRY(f.answer, fields.bytes(1));
@@ -138,6 +159,9 @@ Result<HostFrame> decode_host_frame(ByteView body) {
         f.datasets.emplace_back(text);
       }
       NMP_TRY(f.runs, fields.u32(4));
+      if (!fields.at(5).is_null()) {
+        NMP_TRY(f.watch, core::watch_policy_from_cbor(fields.at(5)));
+      }
       return HostFrame(std::move(f));
     }
     case Type::job: {
@@ -175,6 +199,30 @@ Result<HostFrame> decode_host_frame(ByteView body) {
       DropFrame f;
       NMP_TRY(f.session, fields.session());
       return HostFrame(f);
+    }
+    case Type::stored: {
+      NMP_CHECK(fields.expect(2));
+      StoredFrame f;
+      NMP_TRY(f.number, fields.at(0).as_uint());
+      NMP_TRY(f.stored, fields.at(1).as_bool());
+      return HostFrame(f);
+    }
+    case Type::fetched: {
+      NMP_CHECK(fields.expect(2));
+      FetchedFrame f;
+      NMP_TRY(f.number, fields.at(0).as_uint());
+      if (!fields.at(1).is_null()) {
+        NMP_TRY(f.events, stored_events_from_cbor(fields.at(1)));
+      }
+      return HostFrame(std::move(f));
+    }
+    case Type::restore: {
+      NMP_TRY(auto watch, stored_watch_from_cbor(fields.items()));
+      return HostFrame(RestoreFrame(std::move(watch)));
+    }
+    case Type::restored: {
+      NMP_CHECK(fields.expect(0));
+      return HostFrame(RestoredFrame());
     }
     default: return fail(Errc::protocol, fmt::format("frame of type {}", fields.type()));
   }
@@ -226,6 +274,26 @@ Result<EngineFrame> decode_engine_frame(ByteView body) {
       NMP_TRY(f.reason, fields.text(2, kReasonBytesMax));
       NMP_TRY(f.used, core::usage_from_cbor(fields.at(3)));
       return EngineFrame(std::move(f));
+    }
+    case Type::write: {
+      NMP_CHECK(fields.expect(2));
+      WriteFrame f;
+      NMP_TRY(f.number, fields.at(0).as_uint());
+      NMP_TRY(f.writes, writes_from_cbor(fields.at(1)));
+      return EngineFrame(std::move(f));
+    }
+    case Type::fetch: {
+      NMP_CHECK(fields.expect(6));
+      FetchFrame f;
+      NMP_TRY(f.number, fields.at(0).as_uint());
+      NMP_TRY(f.id, fields.at(1).as_byte_array<16>());
+      NMP_TRY(const auto what, fields.at(2).as_uint());
+      if (what > 1) return fail(Errc::protocol, "what to fetch");
+      f.what = static_cast<FetchFrame::What>(what);
+      NMP_TRY(f.from, fields.at(3).as_uint());
+      NMP_TRY(f.count_max, fields.u32(4));
+      NMP_TRY(f.bytes_max, fields.at(5).as_uint());
+      return EngineFrame(f);
     }
     default: return fail(Errc::protocol, fmt::format("frame of type {}", fields.type()));
   }

@@ -9,6 +9,7 @@
 #include "base/bytes.hpp"
 #include "core/authorization.hpp"
 #include "crypto/hash.hpp"
+#include "sandbox/watch_storage.hpp"
 
 /// What goes over the byte stream between a node (the host) and its engine. A frame is a u32 length (big-endian), then
 /// one deterministic CBOR array [type, fields...]. In-process, worker process and enclave are transports of the same
@@ -24,12 +25,13 @@ struct OpenFrame {  ///< [1, session, intent]. Answered by KeysFrame or RefusedF
   SessionId session{};
   Bytes intent;  ///< COSE, as the agent sent it
 };
-struct BindFrame {  ///< [2, session, answer, limits, [datasets], runs]. No answer.
+struct BindFrame {  ///< [2, session, answer, limits, [datasets], runs, watch policy|null]. No answer.
   SessionId session{};
   Bytes answer;  ///< COSE, as the agent gets it
   core::Authorization limits;
   std::vector<std::string> datasets;
-  std::uint32_t runs = 1;  ///< How many runs the session allows.
+  std::uint32_t runs = 1;                    ///< How many runs the session allows.
+  std::optional<core::WatchPolicy> watch{};  ///< For intents of operation `watch`.
 };
 struct JobFrame {  ///< [3, session, run, method, ciphertext, nonce, module|null, inputs]. Answered by OpenedFrame or
                    ///< RefusedFrame.
@@ -53,7 +55,30 @@ struct CancelFrame {  ///< [5, session, run]
 struct DropFrame {  ///< [6, session]: erase its keys, cancel its runs.
   SessionId session{};
 };
-using HostFrame = std::variant<OpenFrame, BindFrame, JobFrame, CreditFrame, CancelFrame, DropFrame>;
+struct StoredFrame {  ///< [7, number, stored]: how the WriteFrame of that number went.
+  std::uint64_t number = 0;
+  bool stored = false;
+};
+struct FetchedFrame {  ///< [8, number, [[sequence, record]...]|null]: to a FetchFrame; null: it failed.
+  std::uint64_t number = 0;
+  std::optional<std::vector<StoredEvent>> events;
+};
+struct RestoreFrame {  ///< [9, id, owner, capability, key, definition, progress|null, log|null, next, [bytes...],
+                       ///< allowed|null]: before RestoredFrame. No answer.
+  explicit RestoreFrame(StoredWatch stored) : watch(std::move(stored)) {}
+  StoredWatch watch;
+};
+struct RestoredFrame {};  ///< [10]: that was all of them; this stream stores what watchdogs keep. No answer.
+using HostFrame = std::variant<OpenFrame,
+                               BindFrame,
+                               JobFrame,
+                               CreditFrame,
+                               CancelFrame,
+                               DropFrame,
+                               StoredFrame,
+                               FetchedFrame,
+                               RestoreFrame,
+                               RestoredFrame>;
 
 /// Engine to host.
 struct KeysFrame {  ///< [16, session, kem key, x25519 key, module cached]
@@ -85,7 +110,21 @@ struct EndedFrame {  ///< [20, session, run, reason|"" , usage]: after the final
   std::string reason;  ///< Empty: the filter ended well.
   core::Usage used;
 };
-using EngineFrame = std::variant<KeysFrame, OpenedFrame, RefusedFrame, BoxFrame, EndedFrame>;
+struct WriteFrame {  ///< [21, number, [write...]]: to be stored whole. Answered by StoredFrame.
+  std::uint64_t number = 0;
+  std::vector<WatchWrite> writes;
+};
+struct FetchFrame {  ///< [22, number, id, what, from, count, bytes]: what 0 events, 1 the module. Answered by
+                     ///< FetchedFrame.
+  enum class What : std::uint8_t { events = 0, module = 1 };
+  std::uint64_t number = 0;
+  WatchId id{};
+  What what = What::events;
+  std::uint64_t from = 0;
+  std::uint32_t count_max = 0;
+  std::uint64_t bytes_max = 0;
+};
+using EngineFrame = std::variant<KeysFrame, OpenedFrame, RefusedFrame, BoxFrame, EndedFrame, WriteFrame, FetchFrame>;
 
 /// Whole frames, length included.
 [[nodiscard]] Bytes encode(const HostFrame& frame);

@@ -11,6 +11,7 @@
 #include "crypto/random.hpp"
 #include "sandbox/engine.hpp"
 #include "sandbox/testing.hpp"
+#include "sandbox/watch_testing.hpp"
 
 /// For tests: an agent, a host and an engine in one process; everything between
 /// agent and engine is sealed.
@@ -32,6 +33,7 @@ inline core::Authorization test_limits() {
 /// What the agent saw of a run.
 struct Outcome {
   std::vector<std::string> events;
+  std::vector<std::optional<std::uint64_t>> sequences;  ///< Of watchdogs' events.
   std::string evidence;
   std::string reason;  ///< Of a refusal or a host error; empty: a receipt came.
   std::optional<core::Receipt> receipt;
@@ -51,6 +53,7 @@ struct TestAgent {
   Bytes intent;
   Bytes answer;
   std::optional<core::AgentEnvelope> envelope;
+  std::string op;
 };
 
 struct Ask {
@@ -59,10 +62,12 @@ struct Ask {
   bool other_module = false;
   bool corrupt = false;
   bool by_hash = false;
+  std::string op{core::kRunOperation};
 };
 
 struct Mesh {
-  explicit Mesh(Duration session_life = kSessionLifeMax) {
+  /// With a storage the engine keeps watchdogs there, those first that are in it.
+  explicit Mesh(Duration session_life = kSessionLifeMax, MemoryStorage* keep = nullptr) {
     folder =
         std::filesystem::temp_directory_path() / ("nmp_engine_test_" + std::to_string(crypto::system_random().u64()));
     std::filesystem::create_directories(folder);
@@ -73,11 +78,17 @@ struct Mesh {
                           .clock = &async::system_clock(),
                           .random = &crypto::system_random()};
     options.session_life = session_life;
+    if (keep != nullptr) {
+      options.watch.emplace();
+      options.watch->storage_key = SecretBytes<32>(ByteArray<32>{std::byte{7}});
+      options.watch->watchdogs_max = 4;
+    }
     auto made = Engine::make(context.get_executor(), std::move(options));
     NMP_ASSERT(made.has_value());
     engine = *std::move(made);
     serving.emplace(context.get_executor());
     client = std::make_unique<EngineClient>(context.get_executor(), connect());
+    if (keep != nullptr) client->keep_watchdogs(*keep, stored(keep->table, watch_allowance()));
   }
   ~Mesh() {
     (void)async::run_until_done(context, close(this));
@@ -100,11 +111,13 @@ struct Mesh {
     TestAgent out;
     out.session = random.bytes<16>();
     out.wasm = ask.wasm;
+    out.op = ask.op;
     out.inputs.inputs = ask.inputs;
     random.fill(out.inputs.salt);
     const auto now = async::system_clock().unix_now();
     core::Intent intent{.node = libp2p::PeerId::of(node.public_key()),
                         .agent = libp2p::PeerId::of(agent.public_key()),
+                        .op = ask.op,
                         .capability = "log-scan",
                         .module_hash = crypto::sha256(ask.wasm),
                         .input_commitment = core::commit_inputs(out.inputs.salt, out.inputs.inputs),
@@ -141,6 +154,7 @@ struct Mesh {
     frame.limits = test_limits();
     frame.datasets = {"logs"};
     frame.runs = runs;
+    if (to.op == core::kWatchOperation) frame.watch = watch_allowance().policy;
     return frame;
   }
   static async::Awaitable<TestAgent> negotiate(Mesh* mesh, Ask ask, std::uint32_t runs) {
@@ -159,9 +173,9 @@ struct Mesh {
     JobFrame frame;
     frame.session = from.session;
     frame.run = run.run();
-    frame.method = core::kExecuteLogicMethod;
+    frame.method = core::method_of(from.op);
     frame.pqc_ciphertext = to_bytes(from.envelope->ciphertext());
-    if (!ask.by_hash) frame.module = *run.seal_module(from.wasm);
+    if (!ask.by_hash && !core::is_watch_request(from.op)) frame.module = *run.seal_module(from.wasm);
     frame.inputs = *run.seal_inputs(from.inputs);
     if (ask.corrupt) frame.inputs[3] ^= std::byte{1};
     return frame;
@@ -185,7 +199,10 @@ struct Mesh {
       if (const auto* box = std::get_if<BoxFrame>(&*event)) {
         auto body = run->open(box->sealed);
         NMP_ASSERT(body.has_value());
-        if (const auto* item = std::get_if<core::EventBody>(&*body)) out.events.push_back(string_of(item->data));
+        if (const auto* item = std::get_if<core::EventBody>(&*body)) {
+          out.events.push_back(string_of(item->data));
+          out.sequences.push_back(item->sequence);
+        }
         if (const auto* item = std::get_if<core::EvidenceBody>(&*body)) out.evidence += text_of(item->data);
         if (const auto* item = std::get_if<core::ReceiptBody>(&*body)) receipt = *item;
         if (const auto* item = std::get_if<core::HostErrorBody>(&*body)) {
@@ -215,16 +232,16 @@ struct Mesh {
   }
   Outcome run(const Ask& ask) {
     auto from = negotiate(ask);
-    auto run = from.envelope->begin(0);
+    auto run = from.envelope->begin(0, core::method_of(ask.op));
     NMP_ASSERT(run.has_value());
     auto started = start(job(from, *run, ask));
     return follow(from, *run, *started);
   }
 
-  /// Lets the network thread work until `done`, for at most ten seconds.
-  bool wait_for(const std::function<bool()>& done) {
+  /// Lets the network thread work until `done`, for at most `patience`.
+  bool wait_for(const std::function<bool()>& done, std::chrono::milliseconds patience = std::chrono::seconds(10)) {
     context.restart();
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    const auto end = std::chrono::steady_clock::now() + patience;
     while (!done() && std::chrono::steady_clock::now() < end) context.run_one_for(std::chrono::milliseconds(10));
     return done();
   }

@@ -26,6 +26,9 @@ std::string_view reason_of(Errc code) {
     case Errc::inputs_invalid: return "inputs_invalid";
     case Errc::dataset_unavailable: return "dataset_unavailable";
     case Errc::engine_failed: return "engine_failed";
+    case Errc::too_many_watchdogs: return "too_many_watchdogs";
+    case Errc::not_available: return "not_available";
+    case Errc::storage_failed: return "storage_failed";
     case Errc::protocol: return "protocol";
     case Errc::session_unknown: return "session_unknown";
     case Errc::run_reused: return "run_reused";
@@ -43,6 +46,8 @@ std::string_view reason_of(const std::error_code& code) {
   if (code.category() == make_error_code(Errc::trap).category()) return reason_of(static_cast<Errc>(code.value()));
   if (code.category() == guardian::make_error_code(guardian::Errc::too_large).category()) return "module_refused";
   if (code == nmp::Errc::cancelled) return "cancelled";
+  if (code == nmp::Errc::not_found) return "not_found";
+  if (code == nmp::Errc::malformed) return "inputs_invalid";
   return "engine_failed";
 }
 

@@ -28,6 +28,9 @@ enum class Errc {
   inputs_invalid,       ///< Inputs over their ceilings, or not what the intent committed to.
   dataset_unavailable,  ///< A dataset's folder cannot be opened or walked.
   engine_failed,        ///< Wasmtime or the operating system failed us; the context says how.
+  too_many_watchdogs,   ///< Of this agent, or of all.
+  not_available,        ///< This engine keeps no watchdogs.
+  storage_failed,       ///< The host cannot store what must not be lost.
   // The protocol.
   protocol,  ///< A frame that has no place here.
   session_unknown,

@@ -101,6 +101,7 @@ GuestApi::GuestApi(GuestOptions options, Outbox& outbox, Instant now)
     to.rights = wasi::kRightFdWrite | wasi::kRightPollFdReadwrite | wasi::kRightFdFilestatGet;
     descriptors_.emplace_back(std::move(to));
   }
+  if (options_.watch) seen_.resize(options_.watch->live.size(), UINT64_MAX);
   for (const auto& dataset : options_.datasets) {
     Descriptor folder;
     folder.dataset = dataset;
@@ -109,6 +110,7 @@ GuestApi::GuestApi(GuestOptions options, Outbox& outbox, Instant now)
     folder.inheriting = wasi::kDirectoryRights | wasi::kFileRights;
     descriptors_.emplace_back(std::move(folder));
   }
+  refresh_datasets();
 }
 
 GuestApi::Function GuestApi::find(std::string_view module, std::string_view name) {
@@ -123,7 +125,7 @@ GuestApi::Function GuestApi::find(std::string_view module, std::string_view name
 }
 
 bool GuestApi::may_wait(std::string_view module, std::string_view name) {
-  if (module == guardian::kNmpModule) return name == "push_event" || name == "wait";
+  if (module == guardian::kNmpModule) return name == "push_event" || name == "wait" || name == "state_put";
   return name == "fd_write" || name == "poll_oneoff";
 }
 

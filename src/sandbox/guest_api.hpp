@@ -17,6 +17,7 @@
 #include "sandbox/outbox.hpp"
 #include "sandbox/snapshot.hpp"
 #include "sandbox/wasi.hpp"
+#include "sandbox/watch_guest.hpp"
 
 /// What a filter can call: WASI preview 1 and `nmp`, on plain values. It knows no Wasmtime, so tests and fuzzers call
 /// it.
@@ -81,6 +82,8 @@ struct GuestOptions {
   std::optional<std::uint64_t> seed;
   UnixSeconds start_time = 0;
   LockedRandom* random = nullptr;
+  /// Set: the guest is a watchdog. Its limits of fuel are those of a wake-up, those of events are its supervisor's.
+  std::optional<WatchGuest> watch;
 };
 
 class GuestApi {
@@ -99,6 +102,17 @@ class GuestApi {
   [[nodiscard]] const std::optional<Stop>& stopped() const { return stop_; }
   [[nodiscard]] const core::Usage& used() const { return used_; }
   [[nodiscard]] bool diagnostics_dropped() const { return diagnostics_dropped_; }
+
+  // Of watchdogs.
+  [[nodiscard]] bool is_watchdog() const { return options_.watch.has_value(); }
+  /// After `wait`: a change of a dataset is a reason to call again, too.
+  [[nodiscard]] bool waits_for_files() const { return waits_for_files_; }
+  /// Fuel that the guest has used since it was last told.
+  void charge(std::uint64_t fuel, Instant now);
+  /// The fuel of a wake-up that begins now: that of the limits, or what is left of the day.
+  [[nodiscard]] std::uint64_t wake_fuel(Instant now) const;
+  /// Whether the call that has just ended was a sleep: a wake-up begins. Once per sleep.
+  [[nodiscard]] bool take_wake() { return std::exchange(woke_, false); }
 
   // WASI preview 1.
   Reply args_get(const CallArguments& a, GuestMemory memory, Instant now);
@@ -187,6 +201,12 @@ class GuestApi {
   [[nodiscard]] std::uint64_t clock_ns(std::uint32_t clock, Instant now) const;
   Reply stop(Errc code, std::string context);
   Reply wait_until(Instant at);
+  [[nodiscard]] UnixSeconds unix_at(Instant now) const;
+  /// A sleep is over: the datasets are the newest, and the guest may have fuel. False if the day has none left: then
+  /// the sleep goes on, until wake_at().
+  bool wake(Instant now);
+  [[nodiscard]] bool datasets_changed() const;
+  void refresh_datasets();
   [[nodiscard]] ByteView input(std::string_view name) const;
   [[nodiscard]] std::optional<std::string_view> input_name(const CallArguments& a, GuestMemory memory) const;
 
@@ -202,6 +222,9 @@ class GuestApi {
   std::optional<Stop> stop_;
   core::Usage used_;
   bool diagnostics_dropped_ = false;
+  std::vector<std::uint64_t> seen_;  ///< Versions of the watchdog's live datasets, in their order.
+  bool waits_for_files_ = false;
+  bool woke_ = false;
 };
 
 }  // namespace nmp::sandbox

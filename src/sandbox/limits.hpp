@@ -20,6 +20,9 @@ inline constexpr std::uint32_t kRunsMax = 1024;
 /// Guest stack, and what is left above it for our own functions on the same stack.
 inline constexpr std::size_t kGuestStackBytes = 512 * 1024;
 inline constexpr std::size_t kHostStackBytes = 512 * 1024;
+/// The same of a watchdog, of which there are many: resident is what was touched, a page or two.
+inline constexpr std::size_t kWatchGuestStackBytes = 192 * 1024;
+inline constexpr std::size_t kWatchHostStackBytes = 320 * 1024;
 /// A turn of a run on a worker thread: the epoch's tick.
 inline constexpr std::chrono::milliseconds kTick{10};
 /// Output of one run that nobody has taken yet. When it is full, the guest waits.
@@ -72,5 +75,53 @@ inline constexpr std::size_t kDecodeInlineBytesMax = 64 * 1024;
 /// How long a session's keys live at most. They are erased then, when the session is spent or dropped, and when its
 /// stream ends.
 inline constexpr std::chrono::seconds kSessionLifeMax{60};
+
+// Watchdogs.
+
+/// Watchdogs of a node: each costs a few mappings of 65,530 (vm.max_map_count), and address space of a slot.
+inline constexpr std::uint32_t kWatchdogsMax = 12'000;
+/// A watchdog's life, whatever its policy says.
+inline constexpr std::chrono::seconds kWatchLifeMax{10L * 365 * 86'400};
+/// Memory of one watchdog at most: the address space of its slot.
+inline constexpr std::uint64_t kWatchMemoryBytesMax = 64ULL << 20;
+/// Undelivered events of one watchdog, whatever its Authorization says.
+inline constexpr std::uint64_t kWatchEventsMax = 100'000;
+/// A watchdog's log: its newest lines, and where a line of the guest is cut.
+inline constexpr std::size_t kWatchLogBytesMax = 16 * 1024;
+inline constexpr std::size_t kWatchLogLineMax = 1024;
+/// What a watchdog is started with: the module is kept on the disk, the inputs in memory too, once per watchdog.
+inline constexpr std::size_t kWatchModuleBytesMax = 4 * 1024 * 1024;
+inline constexpr std::size_t kWatchInputsBytesMax = 64 * 1024;
+/// Machine code of all watchdogs' modules, which is held while they live; of one owner's a quarter.
+inline constexpr std::size_t kWatchCodeBytesMax = 512 * 1024 * 1024;
+/// What one watchdog may say in a UTC day, its events, states, stdout and stderr together: then it is held until
+/// midnight. Without it a filter that says much for little fuel would wear out the disk.
+inline constexpr std::uint64_t kWatchDayBytesMax = 1ULL << 30;
+/// Outputs of a watchdog that are stored together, and writes of all of them.
+inline constexpr std::size_t kWatchBatchBytes = kOutboxBytesMax;
+inline constexpr std::size_t kWatchItemBytes = 256;  // what an item counts beside its bytes
+inline constexpr std::size_t kWatchWriteBytes = 4 * 1024 * 1024;
+inline constexpr std::size_t kWatchWritesMax = 4096;
+/// Events that are read back together.
+inline constexpr std::uint32_t kWatchFetchEvents = 256;
+inline constexpr std::uint64_t kWatchFetchBytes = 256 * 1024;
+/// A watchdog that failed is started again after the first pause, then after twice as long each time, up to the last;
+/// after so many failures in a row it is not. One that lived for kWatchHealthy begins anew.
+inline constexpr std::chrono::seconds kWatchPauseFirst{1};
+inline constexpr std::chrono::minutes kWatchPauseLast{10};
+inline constexpr std::uint64_t kWatchFailuresMax = 16;
+inline constexpr std::chrono::minutes kWatchHealthy{10};
+/// How often lives are looked at, and fuel that was used without an event is stored.
+inline constexpr std::chrono::seconds kWatchSweep{10};
+/// A write that failed (a full disk) is tried again after this.
+inline constexpr std::chrono::seconds kWatchStorePause{1};
+/// A dataset that watchdogs look at: how soon after a change a snapshot is taken (writers write more than once), how
+/// often at most, how often without being told of a change, and how many directories inotify watches in all.
+inline constexpr std::chrono::milliseconds kFeedDelay{10};
+inline constexpr std::chrono::milliseconds kFeedPause{100};
+inline constexpr std::chrono::seconds kFeedWalk{30};
+inline constexpr std::size_t kFeedDirectoriesMax = 8192;
+/// A watchdog's state. One piece, so that it passes where an event does.
+inline constexpr std::size_t kStateBytesMax = kPieceBytesMax;
 
 }  // namespace nmp::sandbox

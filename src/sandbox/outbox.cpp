@@ -16,8 +16,8 @@ bool Outbox::put(OutputKind kind, ByteView bytes) {
       return false;
     }
     bytes_ += bytes.size();
-    const bool joins = kind != OutputKind::event && !items_.empty() && items_.back().kind == kind &&
-                       items_.back().bytes.size() + bytes.size() <= kPieceBytesMax;
+    const bool joins = (kind == OutputKind::evidence || kind == OutputKind::diagnostics) && !items_.empty() &&
+                       items_.back().kind == kind && items_.back().bytes.size() + bytes.size() <= kPieceBytesMax;
     if (joins) {
       append(items_.back().bytes, bytes);
     } else {

@@ -54,7 +54,9 @@ class RunState : public std::enable_shared_from_this<RunState> {
   // Under the runner's lock.
   enum class Place : std::uint8_t { ready, running, parked, ended } place = Place::ready;
   bool wake_again = false;
-  Instant timer = kNever;  ///< Its place in the runner's timers, while parked.
+  Instant timer = kNever;        ///< Its place in the runner's timers, while parked.
+  bool wants_files = false;      ///< While parked.
+  std::uint64_t files_seen = 0;  ///< RunnerState::files_ at its turn's begin.
 
   RunResult result;  ///< Written by the worker before the outbox is finished.
 };
@@ -71,6 +73,8 @@ class RunnerState : public std::enable_shared_from_this<RunnerState> {
   void start_threads();
   void stop_threads();
   void add(std::shared_ptr<RunState> run);
+  /// See Runner::files_changed.
+  void files_changed();
   /// A run that waits goes on the queue; one that runs will, after its turn. Any thread.
   void wake(const std::shared_ptr<RunState>& run);
 
@@ -104,6 +108,7 @@ class RunnerState : public std::enable_shared_from_this<RunnerState> {
   std::deque<std::shared_ptr<RunState>> used_;
   bool take_used_ = false;
   std::size_t running_ = 0;
+  std::uint64_t files_ = 0;  ///< Changes of live datasets so far.
   std::set<std::pair<Instant, std::shared_ptr<RunState>>> timers_;
   std::unordered_set<std::shared_ptr<RunState>> all_;
   std::vector<std::thread> workers_;
@@ -125,7 +130,8 @@ RunState::RunState(std::shared_ptr<RunnerState> runner_state,
                        .datasets = std::move(spec.datasets),
                        .seed = spec.seed,
                        .start_time = spec.start_time,
-                       .random = &random},
+                       .random = &random,
+                       .watch = std::move(spec.watch)},
           outbox,
           started),
       module(spec.module),
@@ -200,6 +206,7 @@ std::shared_ptr<RunState> RunnerState::next_locked() {
   auto run = std::move(queue->front());
   queue->pop_front();
   run->place = RunState::Place::running;
+  run->files_seen = files_;
   ++running_;
   return run;
 }
@@ -213,6 +220,19 @@ void RunnerState::wake(const std::shared_ptr<RunState>& run) {
     enqueue_locked(run, /*fresh=*/true);
   }
   ready_changed_.notify_one();
+}
+
+void RunnerState::files_changed() {
+  {
+    std::lock_guard lock(mutex);
+    ++files_;
+    for (const auto& run : all_) {
+      if (run->place != RunState::Place::parked || !run->wants_files) continue;
+      timers_.erase({run->timer, run});
+      enqueue_locked(run, /*fresh=*/true);
+    }
+  }
+  ready_changed_.notify_all();
 }
 
 void RunnerState::work() {
@@ -233,18 +253,22 @@ void RunnerState::work() {
 
 void RunnerState::turn(const std::shared_ptr<RunState>& run) {
   if (run->cancelled) return finish(run, Error{make_error_code(Errc::cancelled), {}});
+  const bool watchdog = run->api.is_watchdog();
+  if (watchdog && run->deadline == kNever) run->deadline = now() + run->limits.wall_time();
   if (now() >= run->deadline) return finish(run, Error{make_error_code(Errc::wall_time), "its time is up"});
   const auto turn = run->guest.turn();
   if (turn == Guest::Turn::ended) return finish(run, run->guest.error());
+  if (watchdog && turn == Guest::Turn::waiting) run->deadline = kNever;
   bool ready = true;
   {
     std::lock_guard lock(mutex);
     if (turn == Guest::Turn::yielded) {
       enqueue_locked(run, /*fresh=*/false);
-    } else if (run->wake_again || run->cancelled) {
+    } else if (run->wake_again || run->cancelled || (run->api.waits_for_files() && run->files_seen != files_)) {
       enqueue_locked(run, /*fresh=*/true);
     } else {
       run->place = RunState::Place::parked;
+      run->wants_files = run->api.waits_for_files();
       run->timer = std::min(run->api.wake_at(), run->deadline);
       timers_.emplace(run->timer, run);
       ready = false;
@@ -332,6 +356,8 @@ async::Awaitable<Result<std::optional<Output>>> Run::next() {
   }
 }
 
+std::optional<Output> Run::take() { return state_->outbox.take(); }
+
 void Run::cancel() {
   state_->cancelled = true;
   state_->runner->wake(state_);
@@ -344,11 +370,11 @@ const RunResult& Run::result() const {
 
 Result<std::unique_ptr<Runner>> Runner::make(async::Executor executor, RunnerOptions options) {
   NMP_ASSERT(options.random != nullptr);
-  options.runs_max = std::clamp<std::uint32_t>(options.runs_max, 1, kRunsMax);
+  options.runs_max = std::clamp<std::uint32_t>(options.runs_max, 1, options.many_small ? kWatchdogsMax : kRunsMax);
   options.memory_bytes_max =
       std::clamp<std::uint64_t>(options.memory_bytes_max, guardian::kWasmPageBytes, kMemoryBytesMax);
-  const WasmtimeEngine::Options engine_options{.runs_max = options.runs_max,
-                                               .memory_bytes_max = options.memory_bytes_max};
+  const WasmtimeEngine::Options engine_options{
+      .runs_max = options.runs_max, .memory_bytes_max = options.memory_bytes_max, .many_small = options.many_small};
   NMP_TRY(auto engine, WasmtimeEngine::make(engine_options));
   auto state = std::make_shared<detail::RunnerState>(std::move(executor), options,
                                                      std::shared_ptr<WasmtimeEngine>(std::move(engine)));
@@ -422,6 +448,8 @@ Result<RunPtr> Runner::start(RunSpec spec) {
   return std::make_unique<Run>(std::move(run));
 }
 
+void Runner::files_changed() { state_->files_changed(); }
+
 std::size_t Runner::running() const {
   std::lock_guard lock(state_->mutex);
   return state_->live;
@@ -431,5 +459,6 @@ std::string_view Runner::profile() { return "wasmtime-48.0.8/nan-canonical/fuel/
 
 const crypto::Digest& sha256_of(const CompiledModule& module) { return module.sha256(); }
 const guardian::ModuleInfo& info_of(const CompiledModule& module) { return module.info(); }
+std::size_t memory_bytes_of(const CompiledModule& module) { return module.memory_bytes(); }
 
 }  // namespace nmp::sandbox

@@ -17,6 +17,7 @@
 #include "sandbox/limits.hpp"
 #include "sandbox/output.hpp"
 #include "sandbox/snapshot.hpp"
+#include "sandbox/watch_guest.hpp"
 
 /// Runs guarded modules in Wasmtime, each under its own Authorization. Guests run on a few worker threads in turns of
 /// one tick (10 ms), fairly queued; a guest that waits (a sleep, an output that nobody takes) holds no thread. Wall
@@ -26,9 +27,11 @@ namespace nmp::sandbox {
 struct RunnerOptions {
   std::size_t worker_threads = 2;
   std::size_t compile_threads = 1;
-  std::uint32_t runs_max = 64;                    ///< At most kRunsMax.
+  std::uint32_t runs_max = 64;                    ///< At most kRunsMax, or kWatchdogsMax if many_small.
   std::uint64_t memory_bytes_max = 256ULL << 20;  ///< A pool slot; at most kMemoryBytesMax.
   std::size_t cache_module_bytes_max = kCacheModuleBytesMax;
+  /// For watchdogs: runs_max up to kWatchdogsMax in slots and stacks that cost little, memory accesses checked by code.
+  bool many_small = false;
   guardian::Policy policy;
   Random* random = nullptr;  ///< For guests without a seed. Used under a lock of the runner's; outlives it. Required.
 };
@@ -46,6 +49,9 @@ struct RunSpec {
   /// Set: random_get replays from it, the guest's clocks start at `start_time` and move only with what it sleeps.
   std::optional<std::uint64_t> seed;
   UnixSeconds start_time = 0;
+  /// Set: a watchdog. Fuel and wall time of the limits are then those of one wake-up, from the end of a sleep to the
+  /// next, and sleeping takes none of either.
+  std::optional<WatchGuest> watch;
 };
 
 struct RunResult {
@@ -77,6 +83,8 @@ class Run {
   /// The next output; nothing when the run has ended and all of it was taken. What is not taken holds the guest.
   /// One caller at a time. Errors: cancelled (of the caller; the run goes on).
   async::Awaitable<Result<std::optional<Output>>> next();
+  /// What next() would answer without waiting; nothing if there is none yet, or none any more.
+  [[nodiscard]] std::optional<Output> take();
   /// Ends the run soon with Errc::cancelled. Idempotent.
   void cancel();
   /// After next() has answered nothing.
@@ -108,6 +116,8 @@ class Runner {
   Result<RunPtr> start(RunSpec spec);
 
   [[nodiscard]] std::size_t running() const;
+  /// A live dataset has changed: guests that wait for that look again. Any thread.
+  void files_changed();
   /// What makes two runs comparable, for the receipt: engine, version and settings in one line.
   [[nodiscard]] static std::string_view profile();
 
@@ -118,5 +128,7 @@ class Runner {
 
 [[nodiscard]] const crypto::Digest& sha256_of(const CompiledModule& module);
 [[nodiscard]] const guardian::ModuleInfo& info_of(const CompiledModule& module);
+/// Of its machine code.
+[[nodiscard]] std::size_t memory_bytes_of(const CompiledModule& module);
 
 }  // namespace nmp::sandbox

@@ -169,7 +169,12 @@ Reply GuestApi::poll_oneoff(const CallArguments& a, GuestMemory memory, Instant 
     waiting_since_ = since;
     return wait_until(timers.empty() ? kNever : later(since, first));
   }
-  waiting_since_.reset();
+  // Only a sleep is one: room in an output is none.
+  if (timers.empty()) {
+    waiting_since_.reset();
+  } else if (!wake(now)) {
+    return {.kind = Reply::Kind::wait};
+  }
   // A seeded run's clock moves by what was slept, not by what the host took for it.
   if (options_.seed && !timers.empty() && later(since, first) <= now) virtual_ns_ += first;
   GuestPtr place = a.pointer(1);

@@ -75,12 +75,14 @@ const std::vector<Linked>& linked_functions() {
 }
 
 /// All that decides what code the compiler makes: the same for the engine that compiles and the one that runs.
-ConfigPtr code_config() {
+ConfigPtr code_config(const WasmtimeEngine::Options& options) {
   ConfigPtr config(wasm_config_new());
+  const auto guest_stack = options.many_small ? kWatchGuestStackBytes : kGuestStackBytes;
+  const auto host_stack = options.many_small ? kWatchHostStackBytes : kHostStackBytes;
   wasmtime_config_consume_fuel_set(config.get(), true);
   wasmtime_config_epoch_interruption_set(config.get(), true);
-  wasmtime_config_max_wasm_stack_set(config.get(), kGuestStackBytes);
-  wasmtime_config_async_stack_size_set(config.get(), kGuestStackBytes + kHostStackBytes);
+  wasmtime_config_max_wasm_stack_set(config.get(), guest_stack);
+  wasmtime_config_async_stack_size_set(config.get(), guest_stack + host_stack);
   wasmtime_config_shared_memory_set(config.get(), false);
   wasmtime_config_wasm_tail_call_set(config.get(), false);
   wasmtime_config_wasm_simd_set(config.get(), true);
@@ -95,9 +97,9 @@ ConfigPtr code_config() {
   wasmtime_config_cranelift_opt_level_set(config.get(), WASMTIME_OPT_LEVEL_SPEED);
   // A compile has one core: the others are for runs and the network.
   wasmtime_config_parallel_compilation_set(config.get(), false);
-  // A 4 GiB reservation with guards makes bounds checks free; address space is not memory.
-  wasmtime_config_memory_reservation_set(config.get(), 4ULL << 30);
-  wasmtime_config_memory_guard_size_set(config.get(), 32ULL << 20);
+  // A 4 GiB reservation with guards makes bounds checks free; address space is not memory. Of ten thousand it would be.
+  wasmtime_config_memory_reservation_set(config.get(), options.many_small ? options.memory_bytes_max : 4ULL << 30);
+  wasmtime_config_memory_guard_size_set(config.get(), options.many_small ? 64ULL << 10 : 32ULL << 20);
   wasmtime_config_memory_may_move_set(config.get(), false);
   wasmtime_config_memory_init_cow_set(config.get(), true);
   return config;
@@ -117,13 +119,13 @@ struct TrimAtEnd {
 
 /// Compiles in an engine of its own, which is thrown away: Cranelift's working memory, hundreds of MiB after a hostile
 /// module, belongs to its engine and never shrinks. The code is then loaded into the engine that runs it.
-Result<WasmtimeModulePtr> compile_apart(wasm_engine_t* engine, ByteView wasm) {
+Result<WasmtimeModulePtr> compile_apart(const WasmtimeEngine& engine, ByteView wasm) {
   const TrimAtEnd trim;
   wasm_byte_vec_t code;
   wasm_byte_vec_new_empty(&code);
   const BytesPtr owner(&code);
   {
-    const EnginePtr compiler(wasm_engine_new_with_config(code_config().release()));
+    const EnginePtr compiler(wasm_engine_new_with_config(code_config(engine.options()).release()));
     if (compiler == nullptr) return fail(Errc::engine_failed, "wasm_engine_new_with_config");
     wasmtime_module_t* module = nullptr;
     ErrorPtr error(wasmtime_module_new(compiler.get(), u8(wasm), wasm.size(), &module));
@@ -133,8 +135,8 @@ Result<WasmtimeModulePtr> compile_apart(wasm_engine_t* engine, ByteView wasm) {
     if (error) return fail(Errc::engine_failed, message_of(error.get()));
   }
   wasmtime_module_t* module = nullptr;
-  const ErrorPtr error(
-      wasmtime_module_deserialize(engine, reinterpret_cast<const std::uint8_t*>(code.data), code.size, &module));
+  const ErrorPtr error(wasmtime_module_deserialize(engine.engine(), reinterpret_cast<const std::uint8_t*>(code.data),
+                                                   code.size, &module));
   if (error) return fail(Errc::invalid_module, message_of(error.get()));
   return WasmtimeModulePtr(module);
 }
@@ -153,6 +155,23 @@ struct Guest::State {
   wasmtime_error_t* error = nullptr;
   bool has_memory = false;
   GuestApi* api = nullptr;
+  std::uint64_t fuel_given = 0;  ///< What the store had when fuel was last looked at.
+  std::uint64_t fuel_spent = 0;  ///< Until then.
+
+  /// What was used since the last look. Not while the guest computes.
+  void look_at_fuel() {
+    std::uint64_t left = 0;
+    const ErrorPtr failed(wasmtime_context_get_fuel(wasmtime_store_context(store.get()), &left));
+    if (failed) return;
+    const auto used = fuel_given - std::min(left, fuel_given);
+    fuel_given = left;
+    fuel_spent += used;
+    api->charge(used, now());
+  }
+  void give_fuel(std::uint64_t fuel) {
+    const ErrorPtr failed(wasmtime_context_set_fuel(wasmtime_store_context(store.get()), fuel));
+    if (!failed) fuel_given = fuel;
+  }
 
   // The call that answered `wait`. Wasmtime keeps `results` and `trap_out` until the continuation says that it is done.
   const Linked* pending = nullptr;
@@ -230,6 +249,7 @@ struct GuestTrampolines {
     state.pending_memory = state.guest_memory(context);
     state.results = results;
     state.trap_out = trap;
+    if (state.api->is_watchdog()) state.look_at_fuel();
     continuation->env = &state;
     continuation->callback = &go_on;
     continuation->finalizer = nullptr;
@@ -249,12 +269,14 @@ struct GuestTrampolines {
       state.results[0].of.i32 = static_cast<std::int32_t>(reply.value);
     }
     state.pending = nullptr;
+    // The guest's code reads its fuel anew after each call.
+    if (state.api->take_wake()) state.give_fuel(state.api->wake_fuel(now()));
     return true;
   }
 };
 
 Result<std::unique_ptr<WasmtimeEngine>> WasmtimeEngine::make(Options options) {
-  auto config = code_config();
+  auto config = code_config(options);
   PoolPtr pool(wasmtime_pooling_allocation_config_new());
   // A run that ended frees its slot a moment after its last turn.
   const auto slots = options.runs_max + 8;
@@ -273,6 +295,7 @@ Result<std::unique_ptr<WasmtimeEngine>> WasmtimeEngine::make(Options options) {
   wasmtime_pooling_allocation_strategy_set(config.get(), pool.get());
 
   std::unique_ptr<WasmtimeEngine> out(new WasmtimeEngine);
+  out->options_ = options;
   out->engine_ = wasm_engine_new_with_config(config.release());
   if (out->engine_ == nullptr) return fail(Errc::engine_failed, "wasm_engine_new_with_config");
   NMP_CHECK(out->link());
@@ -316,7 +339,7 @@ Result<std::shared_ptr<const CompiledModule>> CompiledModule::compile(std::share
   out->engine_ = std::move(engine);
   out->info_ = std::move(info);
   out->sha256_ = sha256;
-  NMP_TRY(auto module, compile_apart(out->engine_->engine(), wasm));
+  NMP_TRY(auto module, compile_apart(*out->engine_, wasm));
   out->module_ = module.release();
   const ErrorPtr error(wasmtime_linker_instantiate_pre(out->engine_->linker(), out->module_, &out->pre_));
   if (error) return fail(Errc::invalid_module, message_of(error.get()));
@@ -350,7 +373,9 @@ bool Guest::start() {
   wasmtime_store_limiter(state.store.get(), static_cast<std::int64_t>(limits_.memory_bytes),
                          guardian::kTableElementsMax,
                          /*instances=*/1, /*tables=*/guardian::kTablesMax, /*memories=*/1);
-  ErrorPtr error(wasmtime_context_set_fuel(context, limits_.fuel));
+  state.fuel_given = limits_.fuel;
+  if (api_.is_watchdog()) state.fuel_given = api_.wake_fuel(now());
+  ErrorPtr error(wasmtime_context_set_fuel(context, state.fuel_given));
   if (error) {
     error_ = Error{make_error_code(Errc::engine_failed), message_of(error.get())};
     return false;
@@ -450,9 +475,8 @@ void Guest::abandon() {
   if (state_->trap != nullptr) wasm_trap_delete(std::exchange(state_->trap, nullptr));
   if (state_->error != nullptr) wasmtime_error_delete(std::exchange(state_->error, nullptr));
   auto* context = wasmtime_store_context(state_->store.get());
-  std::uint64_t left = 0;
-  const ErrorPtr error(wasmtime_context_get_fuel(context, &left));
-  if (!error) fuel_used_ = limits_.fuel - std::min(left, limits_.fuel);
+  state_->look_at_fuel();
+  fuel_used_ = state_->fuel_spent;
   if (state_->has_memory) memory_bytes_ = wasmtime_memory_data_size(context, &state_->memory);
   state_.reset();
 }

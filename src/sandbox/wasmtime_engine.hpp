@@ -28,6 +28,7 @@ class WasmtimeEngine {
   struct Options {
     std::uint32_t runs_max = 0;
     std::uint64_t memory_bytes_max = 0;
+    bool many_small = false;  ///< See RunnerOptions.
   };
   /// Errors: engine_failed.
   static Result<std::unique_ptr<WasmtimeEngine>> make(Options options);
@@ -39,11 +40,13 @@ class WasmtimeEngine {
   void tick();
 
   [[nodiscard]] wasm_engine_t* engine() const { return engine_; }
+  [[nodiscard]] const Options& options() const { return options_; }
   [[nodiscard]] wasmtime_linker* linker() const { return linker_; }
 
  private:
   WasmtimeEngine() = default;
   Result<void> link();
+  Options options_;
   wasm_engine_t* engine_ = nullptr;
   wasmtime_linker* linker_ = nullptr;
 };
