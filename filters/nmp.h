@@ -6,7 +6,8 @@
  *   stdin          the input named `stdin`
  *   stdout         the semantic evidence: what the agent gets as the answer
  *   stderr         diagnostics: capped, then dropped
- *   /data/NAME     each dataset of the run, read-only; what is appended after the run's start is not seen
+ *   /data/NAME     each dataset of the run, read-only; what is appended after the run's start is not seen (a watchdog: after
+ *                  its last sleep)
  *   exit code      0 = done; anything else is reported as the filter's failure
  *
  * There is no network, no environment and no other path. Clocks tick in steps of 1 ms or more, and clocks and random bytes are
@@ -42,6 +43,8 @@ extern "C" {
 
 /* One event holds at most this many bytes (a run's own limit may be lower). */
 #define NMP_EVENT_BYTES_MAX 65536
+/* A watchdog's state holds at most this many bytes. */
+#define NMP_STATE_BYTES_MAX 65536
 /* A name of an input holds at most this many bytes: [a-z0-9][a-z0-9._-]{0,62}. */
 #define NMP_NAME_BYTES_MAX 63
 
@@ -62,13 +65,16 @@ NMP_IMPORT(input_size) int64_t nmp_input_size(const char* name, size_t name_size
 NMP_IMPORT(input_read)
 int32_t nmp_input_read(const char* name, size_t name_size, int64_t offset, void* buffer, size_t size);
 
-/* A watchdog's small state, kept across restarts: state_get copies up to `size` bytes and returns the state's whole size,
- * state_put replaces it and returns 0. In a plain run both answer NMP_E_NO_STATE. */
+/* A watchdog's small state, kept across restarts: state_get copies up to `size` bytes and returns the state's whole size (0
+ * if there is none), state_put replaces it and returns 0, or NMP_E_TOO_LARGE (over NMP_STATE_BYTES_MAX). State and events
+ * are stored in the order in which they are given: put the state that knows of an event behind the event, and a crash makes
+ * events come twice at worst. In a plain run both answer NMP_E_NO_STATE. */
 NMP_IMPORT(state_get) int32_t nmp_state_get(void* buffer, size_t size);
 NMP_IMPORT(state_put) int32_t nmp_state_put(const void* data, size_t size);
 
 /* Sleeps until the timeout (nanoseconds; NMP_WAIT_TIMER in the mask) or a file change (NMP_WAIT_FILES) and returns the bits
- * that came true. In a plain run NMP_WAIT_FILES answers NMP_E_NOT_AVAILABLE; an empty or unknown mask or a negative timeout
+ * that came true. In a watchdog a sleep ends a wake-up: the next one has its fuel and wall time anew, and sees the datasets
+ * as they are then (files that are open stay what they were). In a plain run NMP_WAIT_FILES answers NMP_E_NOT_AVAILABLE; an empty or unknown mask or a negative timeout
  * NMP_E_INVALID. */
 NMP_IMPORT(wait) int32_t nmp_wait(int64_t timeout_ns, int32_t mask);
 

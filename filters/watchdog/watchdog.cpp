@@ -1,7 +1,7 @@
 /// Sleeps, wakes, and pushes an event for every new line that matches, in any file of the datasets.
 ///
 ///   --contains TEXT     what a line must contain (default: every line)
-///   --every MS          how long it sleeps between looks (default 1000)
+///   --every MS          how long it sleeps between looks (default 1000); as a watchdog it looks when a file changes, too
 ///   --rounds N          ends after N looks (default: never)
 ///   --from start|end    whether lines that are there at its first look count (default end)
 ///
@@ -11,7 +11,6 @@
 #include <map>
 
 #include <sys/stat.h>
-#include <time.h>
 
 #include "nmp.hpp"
 #include "support/files.hpp"
@@ -62,9 +61,11 @@ std::uint64_t size_of(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
+/// Until a file changes, where the run can tell; at most so long.
 void sleep_ms(std::uint64_t ms) {
-  timespec time{.tv_sec = static_cast<time_t>(ms / 1000), .tv_nsec = static_cast<long>(ms % 1000 * 1'000'000)};
-  ::nanosleep(&time, nullptr);
+  const auto nanoseconds = static_cast<std::int64_t>(ms * 1'000'000);
+  if (nmp_wait(nanoseconds, NMP_WAIT_TIMER | NMP_WAIT_FILES) == NMP_E_NOT_AVAILABLE)
+    (void)nmp_wait(nanoseconds, NMP_WAIT_TIMER);
 }
 
 }  // namespace

@@ -22,6 +22,8 @@ struct Dispatch {
   int operator()(const FindOptions& options) const { return run_find(options, output); }
   int operator()(const DescribeOptions& options) const { return run_describe(options, output); }
   int operator()(const RunOptions& options) const { return run_run(options, output); }
+  int operator()(const WatchStartOptions& options) const { return run_watch_start(options, output); }
+  int operator()(const WatchRequestOptions& options) const { return run_watch_request(options, output); }
   int operator()(const KeyOptions& options) const { return run_key(options, output); }
   int operator()(const VerifyOptions& options) const { return run_verify(options, output); }
   int operator()(const ConfigCheckOptions& options) const { return run_config_check(options, output); }

@@ -4,10 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/async/main_loop.hpp"
-#include "base/async/pool.hpp"
 #include "base/async/task_group.hpp"
 #include "base/encoding.hpp"
+#include "cli/agent_command.hpp"
 #include "cli/mesh_support.hpp"
+#include "cli/run_printer.hpp"
 #include "client/agent.hpp"
 #include "core/did.hpp"
 #include "crypto/random.hpp"
@@ -99,27 +100,6 @@ async::Awaitable<Result<int>> find_providers(client::Agent& agent,
 // --- describe
 // ----------------------------------------------------------------------------------------------------------------
 
-json limits_json(const core::Authorization& limits) {
-  return {{"memory_bytes", limits.memory_bytes},
-          {"fuel", limits.fuel},
-          {"wall_time_ms", limits.wall_time_ms},
-          {"output_bytes", limits.output_bytes},
-          {"events", limits.events},
-          {"event_bytes", limits.event_bytes},
-          {"input_bytes", limits.input_bytes},
-          {"diagnostic_bytes", limits.diagnostic_bytes}};
-}
-json used_json(const core::Usage& used) {
-  return {{"memory_bytes", used.memory_bytes},
-          {"fuel", used.fuel},
-          {"wall_time_ms", used.wall_time_ms},
-          {"output_bytes", used.output_bytes},
-          {"events", used.events},
-          {"event_bytes", used.event_bytes},
-          {"input_bytes", used.input_bytes},
-          {"diagnostic_bytes", used.diagnostic_bytes}};
-}
-
 void show_manifest(const core::Manifest& manifest, Output& output) {
   json line{
       {"event", "manifest"},         {"peer_id", manifest.node.to_text()},         {"seq", manifest.seq},
@@ -188,81 +168,6 @@ async::Awaitable<Result<int>> describe(client::Agent& agent,
 
 // --- run
 // ---------------------------------------------------------------------------------------------------------------------
-
-void show_outcome(const client::RunOutcome& outcome, Output& output) {
-  json line{
-      {"event", "result"},
-      {"peer_id", outcome.node.to_text()},
-      {"address", outcome.address},
-      {"evidence", json_bytes(outcome.evidence)},
-      {"limits", limits_json(outcome.limits)},
-      {"used", used_json(outcome.used)},
-      {"receipt", outcome.receipt.empty() ? json(nullptr) : json(base64_encode(outcome.receipt))},
-      {"events", outcome.events},
-      {"trust", outcome.pinned ? "pinned" : "unpinned"},
-      {"envelope", core::kSuite1Envelope},
-      {"wire", {{"sent", outcome.bytes_sent}, {"received", outcome.bytes_received}}},
-      {"seconds",
-       {{"connect", outcome.seconds.connect}, {"negotiate", outcome.seconds.negotiate}, {"run", outcome.seconds.run}}}};
-  if (!outcome.diagnostics.empty()) line["diagnostics"] = json_bytes(outcome.diagnostics);
-  if (!outcome.reason.empty()) {
-    line["event"] = "failed";
-    line["reason"] = outcome.reason;
-    line["explanation"] = escape_text(outcome.explanation, 1024);
-    if (outcome.exit_code) line["exit_code"] = *outcome.exit_code;
-  }
-  output.object(line);
-  if (output.json()) return;
-  if (!outcome.diagnostics.empty()) std::fputs((escape_lines(text_of(outcome.diagnostics))).c_str(), stderr);
-  if (!outcome.reason.empty()) {
-    (void)output.failure(exit_of(outcome.reason), outcome.reason, escape_text(outcome.explanation, 1024));
-    return;
-  }
-  output.bytes(outcome.evidence);
-  std::fputs(fmt::format("\nfrom {} ({}) over {}: {:.0f} ms, {} fuel, {} of memory; {} sent, {} received; receipt "
-                         "verified\n",
-                         outcome.node.to_text(), outcome.pinned ? "pinned" : "unpinned",
-                         outcome.address.contains("/tcp/") ? "TCP" : "QUIC", outcome.seconds.run * 1000,
-                         outcome.used.fuel, human_bytes(outcome.used.memory_bytes), human_bytes(outcome.bytes_sent),
-                         human_bytes(outcome.bytes_received))
-                 .c_str(),
-             stderr);
-}
-
-/// Prints on a thread of its own: a reader of stdout that takes its time holds the guest, not the network.
-class RunPrinter final : public client::RunObserver {
- public:
-  explicit RunPrinter(Output& output) : output_(output) {}
-  RunPrinter(const RunPrinter&) = delete;
-  RunPrinter& operator=(const RunPrinter&) = delete;
-  ~RunPrinter() override { pool_.stop(); }
-
-  void step(const libp2p::PeerId& node, std::string_view what) override {
-    output_.progress(fmt::format("{}  {}", node.to_text().substr(0, 20), what));
-  }
-  async::Awaitable<void> event(const libp2p::PeerId& node, std::uint64_t sequence, ByteView data) override {
-    auto print = [this, &node, sequence, data] {
-      if (output_.json()) {
-        output_.object({{"event", "push"}, {"peer_id", node.to_text()}, {"seq", sequence}, {"data", json_bytes(data)}});
-      } else {
-        output_.line(output_.dim("event ") + escape_text(text_of(data), 4096));
-      }
-      return 0;
-    };
-    co_await pool_.run(std::move(print));
-  }
-  async::Awaitable<void> outcome(const client::RunOutcome& outcome) {
-    auto print = [this, &outcome] {
-      show_outcome(outcome, output_);
-      return 0;
-    };
-    co_await pool_.run(std::move(print));
-  }
-
- private:
-  Output& output_;
-  async::Pool pool_{1};
-};
 
 /// Of the nodes that were asked, how it went; the command's exit code follows.
 struct Tally {
@@ -372,40 +277,6 @@ async::Awaitable<Result<int>> run_filter(client::Agent& agent,
     std::fputs(fmt::format("{} of {} providers answered\n", tally.answered, tally.answered + tally.failed).c_str(),
                stderr);
   co_return tally.answered > 0 ? kDone : tally.first_failure.value_or(kNobody);
-}
-
-// --- what the commands share
-// -------------------------------------------------------------------------------------------------
-
-template <class Options>
-using Command = async::Awaitable<Result<int>> (*)(client::Agent&, const Options&, Output&, Instant);
-
-template <class Options>
-async::Awaitable<int> agent_main(async::MainLoop& loop,
-                                 client::AgentOptions agent_options,
-                                 const Options& options,
-                                 Output& output,
-                                 Command<Options> command) {
-  auto agent = client::Agent::make(loop.executor(), std::move(agent_options));
-  if (!agent) co_return output.failure(kUsage, "agent_failed", agent.error().message());
-  auto deadline = async::system_clock().now() + options.mesh.timeout;
-  auto code = co_await loop.interruptible(command(**agent, options, output, deadline));
-  co_await (*agent)->close();
-  if (loop.interrupted())
-    co_return output.failure(kInterrupted, "cancelled", "stopped; a run in progress is cancelled at its node");
-  if (!code) co_return output.failure(kNobody, "deadline_exceeded", code.error().message());
-  co_return *code;
-}
-
-template <class Options>
-int with_agent(const Options& options,
-               std::optional<std::filesystem::path> key_log,
-               Output& output,
-               Command<Options> command) {
-  auto agent_options = make_agent_options(options.common, options.mesh, std::move(key_log));
-  if (!agent_options) return output.failure(kUsage, "usage", agent_options.error().message());
-  async::MainLoop loop;
-  return loop.run(agent_main<Options>(loop, std::move(*agent_options), options, output, command));
 }
 
 }  // namespace

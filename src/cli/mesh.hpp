@@ -16,5 +16,10 @@ int run_find(const FindOptions& options, Output& output);
 int run_describe(const DescribeOptions& options, Output& output);
 /// {"event":"push",..} lines, then {"event":"result",..}; with --all one result per provider.
 int run_run(const RunOptions& options, Output& output);
+/// {"event":"deployed","id":..,"peer_id":..,"limits":{..},"receipt":..}
+int run_watch_start(const WatchStartOptions& options, Output& output);
+/// `list`: {"event":"watchdog",..} each. `events`: {"event":"push","peer_id":..,"seq":..,"data":..} each. `logs`:
+/// {"event":"log","text":..} each line. `ack`, `stop`: {"event":"acknowledged"|"stopped","id":..}
+int run_watch_request(const WatchRequestOptions& options, Output& output);
 
 }  // namespace nmp::cli

@@ -10,6 +10,7 @@
 
 #include "core/authorization.hpp"
 #include "core/receipt_kind.hpp"
+#include "core/watch.hpp"
 #include "libp2p/peer/multiaddr.hpp"
 
 /// The command line as values: parsed and checked, nothing opened but what `@FILE` and FILTER name.
@@ -74,6 +75,31 @@ struct RunOptions {
   std::optional<std::filesystem::path> key_log;  ///< --key-log, or SSLKEYLOGFILE.
 };
 
+struct WatchStartOptions {
+  CommonOptions common;
+  MeshOptions mesh;
+  std::string capability;
+  Bytes module;                         ///< The filter's bytes.
+  std::map<std::string, Bytes> inputs;  ///< Names checked.
+  std::optional<NodeName> node;         ///< --node; else the first provider that can be reached.
+  Bytes grant;
+  core::Authorization limits;  ///< --fuel and --wall-time of a wake-up, --events and --event-bytes undelivered.
+};
+
+/// `nmp watch list|events|ack|logs|stop`
+struct WatchRequestOptions {
+  explicit WatchRequestOptions(NodeName where) : node(std::move(where)) {}
+  CommonOptions common;
+  MeshOptions mesh;
+  NodeName node;
+  std::string op;                      ///< core/watch.hpp
+  std::optional<core::WatchId> watch;  ///< All but `list`.
+  std::uint64_t from = 0;              ///< `events --from`
+  std::optional<std::uint64_t> count;  ///< `events --count`
+  std::uint64_t up_to = 0;             ///< `ack ID SEQ`
+  bool ack = false;                    ///< `events --ack`
+};
+
 struct KeyOptions {
   CommonOptions common;
   bool make = false;  ///< `key new` refuses to replace a key; `key show` makes none.
@@ -125,6 +151,8 @@ using Command = std::variant<NodeOptions,
                              FindOptions,
                              DescribeOptions,
                              RunOptions,
+                             WatchStartOptions,
+                             WatchRequestOptions,
                              KeyOptions,
                              VerifyOptions,
                              ConfigCheckOptions,

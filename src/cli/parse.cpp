@@ -231,7 +231,8 @@ Parsed parse(std::vector<std::string> arguments) {
       "Exit codes: 0 done, 1 the filter failed, 2 usage, 3 refused by the node, 4 nobody found or reachable, 5 not "
       "verified, 130 interrupted.");
   Pending pending;
-  for (auto* add : {add_node, add_run, add_find, add_describe, add_ping, add_key, add_verify, add_filter, add_config})
+  for (auto* add :
+       {add_node, add_run, add_watch, add_find, add_describe, add_ping, add_key, add_verify, add_filter, add_config})
     add(root, pending);
   std::ranges::reverse(arguments);  // CLI11 takes them from the back
   try {

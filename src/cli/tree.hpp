@@ -19,6 +19,7 @@ void add_ping(CLI::App& root, Pending& pending);
 void add_find(CLI::App& root, Pending& pending);
 void add_describe(CLI::App& root, Pending& pending);
 void add_run(CLI::App& root, Pending& pending);
+void add_watch(CLI::App& root, Pending& pending);
 void add_key(CLI::App& root, Pending& pending);
 void add_verify(CLI::App& root, Pending& pending);
 void add_config(CLI::App& root, Pending& pending);

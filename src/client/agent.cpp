@@ -2,6 +2,7 @@
 
 #include "base/async/with_deadline.hpp"
 #include "core/capability.hpp"
+#include "core/watch.hpp"
 
 namespace nmp::client {
 
@@ -151,7 +152,7 @@ async::Awaitable<Attempt<SessionPtr>> Agent::negotiate(libp2p::PeerInfo node,
   observer.step(id, "connect");
   auto manifest = co_await this->manifest(std::move(node), deadline);
   if (!manifest) co_return std::unexpected(manifest.error());
-  if (manifest->manifest.find(request.capability) == nullptr)
+  if (!core::is_watch_request(request.op) && manifest->manifest.find(request.capability) == nullptr)
     co_return std::unexpected(
         failure("unknown_capability", "the node's manifest does not offer " + request.capability));
   auto connected = seconds_since(started);

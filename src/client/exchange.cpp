@@ -1,8 +1,11 @@
 #include "client/exchange.hpp"
 
+#include <deque>
+
 #include "core/answer.hpp"
 #include "core/capability.hpp"
 #include "core/did.hpp"
+#include "core/watch.hpp"
 #include "crypto/random.hpp"
 #include "nmp/v1/nmp.pb.h"
 #include "verify/receipt_check.hpp"
@@ -18,6 +21,7 @@ constexpr UnixSeconds kIntentLife = 60;
 /// KiB.
 constexpr std::size_t kIntentResponseBytesMax = 256 * 1024;
 constexpr std::size_t kLogicResponseBytesMax = 1024 * 1024;
+constexpr std::size_t kManageWatchResponseBytesMax = 2 * 1024 * 1024;
 
 double seconds_since(Instant start) {
   return std::chrono::duration<double>(async::system_clock().now() - start).count();
@@ -97,8 +101,9 @@ async::Awaitable<Attempt<SessionPtr>> negotiate_over(rpc::Channel& channel,
   core::Salt salt = random.bytes<32>();
   auto me = libp2p::PeerId::of(identity.public_key());
   core::Intent intent{.node = node, .agent = me};
+  intent.op = request.op;
   intent.capability = request.capability;
-  intent.module_hash = crypto::sha256(request.module);
+  if (!core::is_watch_request(request.op)) intent.module_hash = crypto::sha256(request.module);
   intent.input_commitment = core::commit_inputs(salt, request.inputs);
   if (!request.grant.empty()) intent.grant_hash = crypto::sha256(request.grant);
   intent.limits = request.limits;
@@ -159,27 +164,91 @@ async::Awaitable<Attempt<SessionPtr>> negotiate_over(rpc::Channel& channel,
 }
 
 namespace {
-/// The LogicRequest of a run. Errors: core's.
-Result<Bytes> seal_request(const Session::Parts& parts, core::AgentRun& run) {
-  nmp::v1::LogicRequest message;
-  message.set_session_token(parts.token);
-  if (parts.module_cached) {
-    message.set_module_sha256(parts.intent.intent.module_hash.data(), parts.intent.intent.module_hash.size());
-  } else {
-    NMP_TRY(auto module, run.seal_module(parts.request->module));
-    message.set_wasm_binary(module.data(), module.size());
-  }
+
+/// What all requests have, whatever their message.
+template <class Message>
+Result<Bytes> finish_request(Message& message, const Session::Parts& parts, core::AgentRun& run) {
   core::SealedInputs inputs;
   inputs.inputs = parts.request->inputs;
   inputs.salt = parts.input_salt;
   NMP_TRY(auto sealed, run.seal_inputs(inputs));
   message.set_sealed(sealed.data(), sealed.size());
+  message.set_session_token(parts.token);
   auto nonce = core::AgentEnvelope::aes_nonce();
   message.set_aes_nonce(nonce.data(), nonce.size());
   message.set_pqc_ciphertext(parts.envelope.ciphertext().data(), parts.envelope.ciphertext().size());
   message.set_run(run.run());
   return to_bytes(message.SerializeAsString());
 }
+
+/// The message of a run, or of what is asked about watchdogs. Errors: core's.
+Result<Bytes> seal_request(const Session::Parts& parts, core::AgentRun& run) {
+  const auto method = core::method_of(parts.request->op);
+  if (method == core::kWatchEventsMethod) {
+    nmp::v1::WatchEventsRequest message;
+    return finish_request(message, parts, run);
+  }
+  if (method == core::kManageWatchMethod) {
+    nmp::v1::ManageWatchRequest message;
+    return finish_request(message, parts, run);
+  }
+  nmp::v1::LogicRequest message;
+  if (parts.module_cached) {
+    message.set_module_sha256(parts.intent.intent.module_hash.data(), parts.intent.intent.module_hash.size());
+  } else {
+    NMP_TRY(auto module, run.seal_module(parts.request->module));
+    message.set_wasm_binary(module.data(), module.size());
+  }
+  return finish_request(message, parts, run);
+}
+
+/// Sealed boxes as they come, of whichever call.
+class BoxReader {
+ public:
+  BoxReader(rpc::ClientCall& call, bool single) : call_(call), single_(single) {}
+
+  /// The next box; nothing at the end of the call.
+  async::Awaitable<Attempt<std::optional<Bytes>>> next() {
+    if (waiting_.empty()) {
+      auto read = co_await call_.read();
+      if (!read) co_return std::unexpected(failure("cancelled"));
+      if (!*read) co_return std::optional<Bytes>();
+      bytes_ += (*read)->size();
+      auto parsed = single_ ? parse_single(**read) : parse_one(**read);
+      if (!parsed) co_return std::unexpected(parsed.error());
+      if (waiting_.empty()) co_return std::unexpected(failure("bad_answer", "an answer without a box"));
+    }
+    auto box = std::move(waiting_.front());
+    waiting_.pop_front();
+    co_return std::optional<Bytes>(std::move(box));
+  }
+  /// Of the messages so far.
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+
+ private:
+  Attempt<void> parse_one(ByteView message) {
+    nmp::v1::LogicResponse response;
+    if (!response.ParseFromArray(message.data(), static_cast<int>(message.size())))
+      return std::unexpected(failure("bad_answer", "LogicResponse does not parse"));
+    if (has_open_content(response))
+      return std::unexpected(failure("bad_answer", "a LogicResponse with unsealed content"));
+    waiting_.push_back(to_bytes(response.sealed()));
+    return {};
+  }
+  Attempt<void> parse_single(ByteView message) {
+    nmp::v1::ManageWatchResponse response;
+    if (!response.ParseFromArray(message.data(), static_cast<int>(message.size())))
+      return std::unexpected(failure("bad_answer", "ManageWatchResponse does not parse"));
+    for (const auto& box : response.boxes()) waiting_.push_back(to_bytes(box));
+    return {};
+  }
+
+  rpc::ClientCall& call_;
+  bool single_;
+  std::deque<Bytes> waiting_;
+  std::uint64_t bytes_ = 0;
+};
+
 }  // namespace
 
 async::Awaitable<Attempt<Executed>> execute_over(rpc::Channel& channel,
@@ -192,7 +261,8 @@ async::Awaitable<Attempt<Executed>> execute_over(rpc::Channel& channel,
   auto sent_at = async::system_clock().unix_now();
 
   auto number = parts.next_run++;
-  auto run = parts.envelope.begin(number);
+  const auto method = core::method_of(request.op);
+  auto run = parts.envelope.begin(number, method);
   if (!run) co_return std::unexpected(failure_of(run.error()));
   auto wire = seal_request(parts, *run);
   if (!wire) co_return std::unexpected(failure_of(wire.error()));
@@ -204,8 +274,9 @@ async::Awaitable<Attempt<Executed>> execute_over(rpc::Channel& channel,
   outcome.bytes_received = parts.bytes_received;
   rpc::CallOptions options;
   options.deadline = deadline;
-  options.message_bytes_max = kLogicResponseBytesMax;
-  auto call = channel.call(std::string(core::kExecuteLogicMethod), options);
+  const bool single = method == core::kManageWatchMethod;
+  options.message_bytes_max = single ? kManageWatchResponseBytesMax : kLogicResponseBytesMax;
+  auto call = channel.call(std::string(method), options);
   auto written = co_await call->write(std::move(*wire));
   if (!written) {
     auto status = co_await call->finish();
@@ -216,24 +287,21 @@ async::Awaitable<Attempt<Executed>> execute_over(rpc::Channel& channel,
   std::vector<crypto::Digest> event_hashes;
   std::uint64_t event_bytes = 0;
   std::optional<core::ReceiptBody> receipt;
+  BoxReader boxes(*call, single);
   for (;;) {
-    auto read = co_await call->read();
-    if (!read) co_return std::unexpected(failure("cancelled"));
-    if (!*read) break;
-    outcome.bytes_received += (*read)->size();
-    nmp::v1::LogicResponse response;
-    if (!response.ParseFromArray((*read)->data(), static_cast<int>((*read)->size())))
-      co_return std::unexpected(failure("bad_answer", "LogicResponse does not parse"));
-    if (has_open_content(response))
-      co_return std::unexpected(failure("bad_answer", "a LogicResponse with unsealed content"));
-    auto body = run->open(bytes_of(response.sealed()));
+    auto box = co_await boxes.next();
+    if (!box) co_return std::unexpected(box.error());
+    if (!*box) break;
+    auto body = run->open(**box);
     if (!body) co_return std::unexpected(failure_of(body.error()));
     if (auto* event = std::get_if<core::EventBody>(&*body)) {
       event_bytes += event->data.size();
       if (outcome.events == outcome.limits.events || event_bytes > outcome.limits.event_bytes)
         co_return std::unexpected(failure("bad_answer", "more events than agreed"));
       event_hashes.push_back(crypto::sha256(event->data));
-      co_await observer.event(parts.node, outcome.events++, event->data);
+      const auto sequence = event->sequence.value_or(outcome.events);
+      ++outcome.events;
+      co_await observer.event(parts.node, sequence, event->data);
     } else if (auto* evidence = std::get_if<core::EvidenceBody>(&*body)) {
       if (outcome.evidence.size() + evidence->data.size() > outcome.limits.output_bytes)
         co_return std::unexpected(failure("bad_answer", "more evidence than agreed"));
@@ -250,6 +318,7 @@ async::Awaitable<Attempt<Executed>> execute_over(rpc::Channel& channel,
       receipt = std::move(*final);
     }
   }
+  outcome.bytes_received += boxes.bytes();
   auto status = co_await call->finish();
   if (auto finished = run->check_finished(); !finished) {
     // Without its final box a stream is truncated, whatever its trailers say; an error status is still the likelier

@@ -29,6 +29,9 @@ template <class T>
 using Attempt = std::expected<T, Failure>;
 
 struct RunRequest {
+  /// `run`; `watch` leaves the filter as a watchdog, whose ID is the evidence; core/watch.hpp has those that ask about
+  /// watchdogs: their capability is kWatchdogsCapability, they have no module, and their inputs say what is asked.
+  std::string op{core::kRunOperation};
   std::string capability;
   Bytes module;
   core::Inputs inputs;
@@ -71,8 +74,8 @@ class RunObserver {
  public:
   virtual ~RunObserver() = default;
   virtual void step(const libp2p::PeerId& /*node*/, std::string_view /*what*/) {}
-  /// An event, in order. The next one is read when this is over: who takes his time here holds the guest, and nothing
-  /// else. The arguments outlive the call.
+  /// An event, in order; a watchdog's with its own sequence number. The next one is read when this is over: who takes
+  /// his time here holds the guest, and nothing else. The arguments outlive the call.
   virtual async::Awaitable<void> event(const libp2p::PeerId& /*node*/, std::uint64_t /*sequence*/, ByteView /*data*/) {
     co_return;
   }

@@ -208,6 +208,13 @@ class Table {
     return true;
   }
 
+  /// A table in this one, or nothing.
+  std::optional<Table> table(std::string_view name) {
+    const auto* value = take_as<toml::table>(name, "a table");
+    if (value == nullptr) return std::nullopt;
+    return Table(*value, key(name), problems_);
+  }
+
   /// Refuses what nobody took.
   void finish() {
     for (const auto& [name, node] : table_) {
@@ -342,11 +349,30 @@ void read_schema(Table& table, std::string_view name, std::string& to) {
   to = value->get();
 }
 
+core::WatchPolicy read_watch(Table& table) {
+  core::WatchPolicy policy;
+  policy.fuel_per_day = 100'000'000'000;
+  std::uint64_t life_ms = 30ULL * 24 * 3'600'000;
+  table.integer("fuel_per_day", policy.fuel_per_day, 1, kIntegerMax);
+  table.duration_ms("life", life_ms, 1000, 10ULL * 365 * 24 * 3'600'000);
+  policy.life_seconds = life_ms / 1000;
+  if (const auto* value = table.take_as<toml::value<std::string>>("when_full", "\"hold\" or \"drop-oldest\"")) {
+    if (value->get() == "drop-oldest") {
+      policy.when_full = core::WhenFull::drop_oldest;
+    } else if (value->get() != "hold") {
+      table.problem(*value, "when_full", "must be \"hold\" or \"drop-oldest\"");
+    }
+  }
+  table.finish();
+  return policy;
+}
+
 CapabilityConfig read_capability(Table& table) {
   CapabilityConfig capability;
   capability.limits = default_limits();
   auto& limits = capability.limits;
-  read_name(table, capability.name);
+  if (read_name(table, capability.name) && capability.name == core::kWatchdogsCapability)
+    table.problem(*table.take("name"), "name", "is kept for what agents ask about their watchdogs");
   table.text("description", capability.description);
   table.texts("datasets", core::kManifestDatasetsMax, [&](const toml::node& node, const std::string& text) {
     if (std::ranges::find(capability.datasets, text) != capability.datasets.end())
@@ -362,6 +388,7 @@ CapabilityConfig read_capability(Table& table) {
   table.integer("events", limits.events, 0, kIntegerMax);
   table.size("diagnostics", limits.diagnostic_bytes, 0, 64ULL << 20);
   table.size("inputs", limits.input_bytes, 0, core::kInputsBytesMax);
+  if (auto watch = table.table("watch")) capability.watch = read_watch(*watch);
   table.integer("runs_per_session", capability.runs_per_session, 1, 1'000'000);
   read_schema(table, "inputs_schema", capability.inputs_schema);
   read_schema(table, "evidence_schema", capability.evidence_schema);
@@ -428,6 +455,9 @@ void read_limits(Table& table, LimitsConfig& limits) {
   table.size("request", limits.request_bytes, 64ULL << 10, kLogicRequestBytesMax);
   table.integer("runs", limits.runs, 1, 1024);
   table.integer("worker_threads", limits.worker_threads, 1, 256);
+  table.integer("watchdogs", limits.watchdogs, 1, 12'000);
+  table.integer("watchdogs_per_caller", limits.watchdogs_per_caller, 1, 1000);
+  table.size("watchdog_memory", limits.watchdog_memory, 64ULL << 20, 1ULL << 40);
   table.finish();
 }
 

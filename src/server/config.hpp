@@ -10,6 +10,7 @@
 
 #include "base/result.hpp"
 #include "core/authorization.hpp"
+#include "core/watch.hpp"
 #include "libp2p/peer/multiaddr.hpp"
 #include "server/limits.hpp"
 
@@ -36,6 +37,9 @@ struct CapabilityConfig {
   /// Complete. Keys and defaults: memory "64MiB", fuel 10_000_000_000, wall_time "10s", output "1MiB", event_bytes
   /// "4MiB", events 10_000, diagnostics "64KiB", inputs "16MiB".
   core::Authorization limits;
+  /// `[capability.watch]`: agents may leave watchdogs. Without it none. Keys and defaults: fuel_per_day
+  /// 100_000_000_000, life "720h", when_full "hold" (or "drop-oldest"). `fuel` and `wall_time` are then of one wake-up.
+  std::optional<core::WatchPolicy> watch;
   std::uint32_t runs_per_session = 1;  ///< Key `runs_per_session`: what one negotiation may execute.
   std::string inputs_schema;           ///< JSON-Schema text in the manifest; must be JSON.
   std::string evidence_schema;
@@ -61,6 +65,9 @@ struct LimitsConfig {
   std::size_t request_bytes = kLogicRequestBytesMax;        ///< Key `request`, a LogicRequest: "64KiB" to "64MiB".
   std::uint32_t runs = 64;                                  ///< At a time: 1 to 1024.
   std::uint32_t worker_threads = 2;                         ///< 1 to 256.
+  std::uint32_t watchdogs = kWatchdogsDefault;              ///< In all: 1 to 12,000.
+  std::uint32_t watchdogs_per_caller = 16;                  ///< 1 to 1,000.
+  std::uint64_t watchdog_memory = 4ULL << 30;               ///< Their ceilings together: "64MiB" to "1TiB".
 };
 
 /// The whole file.

@@ -145,5 +145,37 @@ TEST(Config, FilesAreReadWithinBounds) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Config, Watchdogs) {
+  const std::string capability = "[[capability]]\nname = \"c\"\n";
+  auto parsed = parse_config(capability, "/etc/nmp");
+  EXPECT_FALSE(parsed.config.capability("c")->watch);
+  parsed = parse_config(capability + "[capability.watch]\n", "/etc/nmp");
+  EXPECT_TRUE(parsed.problems.empty());
+  const auto policy = parsed.config.capability("c")->watch.value();
+  EXPECT_EQ(policy.fuel_per_day, 100'000'000'000U);
+  EXPECT_EQ(policy.life_seconds, 30U * 86'400);
+  EXPECT_EQ(policy.when_full, core::WhenFull::hold);
+  parsed = parse_config(capability + R"([capability.watch]
+fuel_per_day = 5
+life = "2h"
+when_full = "drop-oldest"
+[limits]
+watchdogs = 12
+watchdogs_per_caller = 3
+)",
+                        "/etc/nmp");
+  EXPECT_TRUE(parsed.problems.empty());
+  EXPECT_EQ(parsed.config.capability("c")->watch,
+            (core::WatchPolicy{.fuel_per_day = 5, .life_seconds = 7200, .when_full = core::WhenFull::drop_oldest}));
+  EXPECT_EQ(parsed.config.limits.watchdogs, 12U);
+  EXPECT_EQ(parsed.config.limits.watchdogs_per_caller, 3U);
+  EXPECT_THAT(first_problem(capability + "[capability.watch]\nwhen_full = \"explode\"\n"),
+              HasSubstr("capability[0].watch.when_full: must be \"hold\" or \"drop-oldest\""));
+  EXPECT_THAT(first_problem(capability + "[capability.watch]\nfuel_per_dya = 3\n"),
+              HasSubstr("did you mean \"fuel_per_day\""));
+  EXPECT_THAT(first_problem(capability + "watch = true\n"), HasSubstr("must be a table"));
+  EXPECT_THAT(first_problem("[[capability]]\nname = \"nmp.watch\"\n"), HasSubstr("is kept for"));
+}
+
 }  // namespace
 }  // namespace nmp::server

@@ -1,9 +1,9 @@
-// ExecuteLogic: sealed boxes in, sealed boxes out. A slow reader holds the write below, the write holds the engine's
-// credit, and the credit holds the guest.
+// ExecuteLogic, WatchEvents, ManageWatch: sealed boxes in, sealed boxes out. A slow reader holds the write below, the
+// write holds the engine's credit, and the credit holds the guest.
 #include "base/async/with_deadline.hpp"
 #include "core/envelope.hpp"
 #include "core/session_token.hpp"
-#include "nmp/v1/nmp.pb.h"
+#include "core/watch.hpp"
 #include "server/service.hpp"
 
 namespace nmp::server {
@@ -11,8 +11,7 @@ namespace nmp::server {
 namespace {
 
 constexpr std::string_view kNegotiate = "/nmp.v1.NeuralMesh/NegotiateIntent";
-constexpr std::string_view kNotAvailable[] = {"WatchEvents", "ManageWatch", "GetReceipt", "Prove",
-                                              "Attest",      "ReadAudit",   "GetTreeHead"};
+constexpr std::string_view kNotAvailable[] = {"GetReceipt", "Prove", "Attest", "ReadAudit", "GetTreeHead"};
 
 async::Awaitable<rpc::Status> not_available(rpc::ServerCall& /*call*/) {
   auto status = to_status(refusal("not_available"));
@@ -21,12 +20,6 @@ async::Awaitable<rpc::Status> not_available(rpc::ServerCall& /*call*/) {
 }
 
 rpc::Status session_unknown() { return to_status(refusal("session_unknown")); }
-
-Bytes to_response(const sandbox::BoxFrame& box) {
-  nmp::v1::LogicResponse response;
-  response.set_sealed(box.sealed.data(), box.sealed.size());
-  return to_bytes(response.SerializeAsString());
-}
 
 }  // namespace
 
@@ -37,6 +30,10 @@ Service::Service(ServiceParts parts)
           parts_.executor,
           RunQueue::Limits{
               .places = parts_.config.limits.runs, .waiting_max = kRunsWaitingMax, .bytes_max = kRunsWaitingBytesMax}),
+      streams_(parts_.executor,
+               RunQueue::Limits{.places = kWatchStreamsMax,
+                                .waiting_max = kWatchRequestsWaitingMax,
+                                .bytes_max = kWatchRequestsWaitingMax * kWatchRequestBytesMax}),
       tasks_(parts_.executor) {}
 
 void Service::register_with(rpc::Server& server) {
@@ -52,6 +49,15 @@ void Service::register_with(rpc::Server& server) {
   };
   server.handle(
       std::string(core::kExecuteLogicMethod), [this](rpc::ServerCall& call) { return execute(call); }, execute_options);
+  rpc::MethodOptions watch_options;
+  watch_options.message_bytes_max = kWatchRequestBytesMax;
+  watch_options.gzip_requests = false;
+  server.handle(
+      std::string(core::kWatchEventsMethod), [this](rpc::ServerCall& call) { return watch_events(call); },
+      watch_options);
+  server.handle(
+      std::string(core::kManageWatchMethod), [this](rpc::ServerCall& call) { return manage_watch(call); },
+      watch_options);
   for (auto method : kNotAvailable)
     server.handle("/nmp.v1.NeuralMesh/" + std::string(method), &not_available, rpc::MethodOptions());
 }
@@ -68,33 +74,6 @@ rpc::Inspection Service::inspect_token(const rpc::CallContext& context, ByteView
 
 namespace {
 
-struct RunRequest {
-  std::optional<core::SessionToken> token;
-  std::optional<std::string_view> wrong;  ///< Told only to whoever may use the token.
-  Bytes module_hash;                      ///< Empty unless given.
-  sandbox::JobFrame job;                  ///< But for its session.
-};
-
-/// The message is gone when this returns: a run does not hold its request.
-std::optional<RunRequest> parse_request(Bytes message) {
-  nmp::v1::LogicRequest request;
-  if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) return std::nullopt;
-  message = Bytes();
-  RunRequest out;
-  if (auto token = core::SessionToken::parse(request.session_token())) out.token = *std::move(token);
-  if (request.aes_nonce() != std::string(core::kAesNonceSize, '\0')) out.wrong = "aes_nonce is not the nonce of box 0";
-  if (request.inputs_size() > 0) out.wrong = "open inputs: this node takes sealed ones only";
-  out.module_hash = to_bytes(request.module_sha256());
-  out.job.run = request.run();
-  out.job.method = core::kExecuteLogicMethod;
-  out.job.pqc_ciphertext = to_bytes(request.pqc_ciphertext());
-  if (!request.wasm_binary().empty()) out.job.module = to_bytes(request.wasm_binary());
-  out.job.inputs = to_bytes(request.sealed());
-  return out;
-}
-
-std::size_t size_of(const sandbox::JobFrame& job) { return job.inputs.size() + (job.module ? job.module->size() : 0); }
-
 Instant in(Duration time) { return async::system_clock().now() + time; }
 
 }  // namespace
@@ -102,42 +81,69 @@ Instant in(Duration time) { return async::system_clock().now() + time; }
 async::Awaitable<rpc::Status> Service::execute(rpc::ServerCall& call) {
   auto message = co_await async::with_deadline(in(kUploadTime), call.read_only());
   if (!message) co_return rpc::to_status(message.error());
-  auto request = parse_request(std::move(*message));
+  auto request = parse_logic_request(std::move(*message));
   if (!request) co_return to_status(refusal("bad_request", "LogicRequest does not parse"));
-  if (!request->token) co_return session_unknown();
-  auto session = sessions_.find(request->token->hash(), call.context().caller.peer, parts_.clock.now());
+  StreamReply reply(call);
+  co_return co_await serve_job(call, *request, reply, queue_);
+}
+
+async::Awaitable<rpc::Status> Service::watch_events(rpc::ServerCall& call) {
+  auto message = co_await async::with_deadline(in(kUploadTime), call.read_only());
+  if (!message) co_return rpc::to_status(message.error());
+  auto request = parse_watch_events_request(std::move(*message));
+  if (!request) co_return to_status(refusal("bad_request", "WatchEventsRequest does not parse"));
+  StreamReply reply(call);
+  co_return co_await serve_job(call, *request, reply, streams_);
+}
+
+async::Awaitable<rpc::Status> Service::manage_watch(rpc::ServerCall& call) {
+  auto message = co_await async::with_deadline(in(kUploadTime), call.read_only());
+  if (!message) co_return rpc::to_status(message.error());
+  auto request = parse_manage_watch_request(std::move(*message));
+  if (!request) co_return to_status(refusal("bad_request", "ManageWatchRequest does not parse"));
+  SingleReply reply(call);
+  co_return co_await serve_job(call, *request, reply, queue_);
+}
+
+async::Awaitable<rpc::Status> Service::serve_job(rpc::ServerCall& call,
+                                                 JobRequest& request,
+                                                 JobReply& reply,
+                                                 RunQueue& queue) {
+  if (!request.token) co_return session_unknown();
+  auto session = sessions_.find(request.token->hash(), call.context().caller.peer, parts_.clock.now());
   if (!session) co_return session_unknown();
-  if (request->wrong) co_return to_status(refusal("bad_request", std::string(*request->wrong)));
-  if (!request->module_hash.empty() && !equal(request->module_hash, session->module_hash))
+  if (request.wrong) co_return to_status(refusal("bad_request", std::string(*request.wrong)));
+  if (core::method_of(session->op) != request.job.method) co_return to_status(refusal("wrong_operation"));
+  if (!request.module_hash.empty() && !equal(request.module_hash, session->module_hash))
     co_return to_status(refusal("module_mismatch"));
 
   auto patience = in(session->expires - parts_.clock.now());
-  auto place = co_await queue_.take(session->agent, size_of(request->job), patience);
+  auto place = co_await queue.take(session->agent, request.bytes(), patience);
   if (!place) {
     auto why = place.error().code == Errc::cancelled ? refusal("cancelled") : refusal("busy");
-    parts_.observer.refused(call.context().caller.peer, "ExecuteLogic", why);
+    parts_.observer.refused(call.context().caller.peer, session->op, why);
     co_return to_status(why);
   }
-  request->job.session = session->id;
-  auto started = co_await parts_.engine.job(std::move(request->job));
+  request.job.session = session->id;
+  auto started = co_await parts_.engine.job(std::move(request.job));
   place->request_sent();
   if (!started) {
     auto why = refusal_of(started.error());
-    parts_.observer.refused(call.context().caller.peer, "ExecuteLogic", why);
+    parts_.observer.refused(call.context().caller.peer, session->op, why);
     co_return why.reason->reason == "run_reused" ? session_unknown() : to_status(why);
   }
   auto wall_time = std::min<std::chrono::milliseconds>(session->limits.wall_time(), std::chrono::hours(24 * 365));
+  // A watchdog's wall time is that of its wake-ups; to be deployed takes a compile.
+  if (session->op == core::kWatchOperation) wall_time = std::chrono::milliseconds::zero();
   bool over = false;
-  auto status =
-      co_await async::with_deadline(in(wall_time + parts_.run_overhead), deliver(call, *session, **started, over));
+  auto status = co_await async::with_deadline(in(wall_time + parts_.run_overhead),
+                                              deliver(call, *session, **started, reply, over));
   if (!over) tasks_.spawn(abandon(std::move(*session), std::move(*started), std::move(*place)));
   co_return status ? std::move(*status) : to_status(refusal_of(status.error()));
 }
 
-async::Awaitable<Result<rpc::Status>> Service::deliver(rpc::ServerCall& call,
-                                                       const Session& session,
-                                                       sandbox::EngineRun& run,
-                                                       bool& over) {
+async::Awaitable<Result<rpc::Status>> Service::deliver(
+    rpc::ServerCall& call, const Session& session, sandbox::EngineRun& run, JobReply& reply, bool& over) {
   for (;;) {
     NMP_CO_TRY(auto event, co_await run.next());
     if (std::holds_alternative<sandbox::OpenedFrame>(event)) {
@@ -148,15 +154,16 @@ async::Awaitable<Result<rpc::Status>> Service::deliver(rpc::ServerCall& call,
       // A used-up run number is a session that this call may not use: of many at once exactly one wins.
       auto why =
           refused->reason == "run_reused" ? refusal("session_unknown") : refusal(refused->reason, refused->message);
-      parts_.observer.refused(call.context().caller.peer, "ExecuteLogic", why);
+      parts_.observer.refused(call.context().caller.peer, session.op, why);
       co_return to_status(why);
     } else if (const auto* box = std::get_if<sandbox::BoxFrame>(&event)) {
-      auto response = to_response(*box);
-      auto written = co_await call.write(std::move(response));
+      auto written = co_await reply.box(*box);
       if (!written) co_return rpc::to_status(written.error());
     } else if (const auto* ended = std::get_if<sandbox::EndedFrame>(&event)) {
       over = true;
       parts_.observer.run_ended(session, ended->reason, ended->used);
+      auto closed = co_await reply.end();
+      if (!closed) co_return rpc::to_status(closed.error());
       co_return rpc::Status();
     }
   }

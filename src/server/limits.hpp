@@ -40,6 +40,20 @@ inline constexpr std::chrono::minutes kRunOverhead{5};
 /// intent.
 inline constexpr std::size_t kTcpConnectionsMax = 256;
 
+/// Watchdogs of all callers, unless configured otherwise: 1,000 that sleep take some tens of MiB.
+inline constexpr std::uint32_t kWatchdogsDefault = 1000;
+/// Streams of watchdogs' events at a time, and requests for one that wait: a quarter is one caller's at most.
+inline constexpr std::size_t kWatchStreamsMax = 512;
+inline constexpr std::size_t kWatchRequestsWaitingMax = 64;
+/// What is asked about a watchdog: a ciphertext, a token, a small box.
+inline constexpr std::size_t kWatchRequestBytesMax = 16 * 1024;
+/// Such a stream ends after this; whoever wants more asks again, from where he was.
+inline constexpr std::chrono::hours kWatchStreamLife{1};
+/// A request that is no stream is answered within this.
+inline constexpr std::chrono::seconds kWatchRequestTime{30};
+/// The list of an agent's watchdogs, or a log.
+inline constexpr std::size_t kWatchAnswerBytesMax = 1024 * 1024;
+
 /// How long a manifest is valid, and how often it is made anew (security rules: life <= 24 h).
 inline constexpr std::chrono::hours kManifestLife{12};
 inline constexpr std::chrono::hours kManifestRefresh{6};

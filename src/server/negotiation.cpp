@@ -13,6 +13,23 @@ std::unexpected<Refusal> refuse(std::string_view reason, std::string message = {
   return std::unexpected(refusal(reason, std::move(message)));
 }
 std::unexpected<Refusal> refuse(const Error& error) { return std::unexpected(refusal_of(error)); }
+
+/// No guest runs: what is bounded is the answer. A stream of events is as long as its time.
+core::Authorization watch_request_limits(std::string_view op) {
+  constexpr std::uint64_t kAny = 1ULL << 62;
+  const bool stream = op == core::kEventsOperation;
+  core::Authorization limits;
+  limits.memory_bytes = 0;
+  limits.fuel = 0;
+  limits.wall_time_ms = static_cast<std::uint64_t>(
+      std::chrono::milliseconds(stream ? std::chrono::seconds(kWatchStreamLife) : kWatchRequestTime).count());
+  limits.output_bytes = kWatchAnswerBytesMax;
+  limits.event_bytes = stream ? kAny : 0;
+  limits.events = stream ? kAny : 0;
+  limits.diagnostic_bytes = 0;
+  limits.input_bytes = kWatchRequestBytesMax;
+  return limits;
+}
 }  // namespace
 
 async::Awaitable<rpc::Status> Service::negotiate(rpc::ServerCall& call) {
@@ -45,7 +62,9 @@ async::Awaitable<std::expected<Bytes, Refusal>> Service::decide(Bytes request_by
   core::IntentExpectations expected{.me = parts_.me};
   expected.caller = caller;
   expected.now = *now;
+  // An operation that is none of ours is wrong whatever it is.
   expected.op = core::kRunOperation;
+  if (intent.op == core::kWatchOperation || core::is_watch_request(intent.op)) expected.op = intent.op;
   expected.agent_did = request.agent_did();
   expected.capability_field = request.capability_hash();
   if (auto checked = core::check_intent(*received, expected); !checked)
@@ -54,11 +73,10 @@ async::Awaitable<std::expected<Bytes, Refusal>> Service::decide(Bytes request_by
   // The signature holds: from here on the reasons are the agent's to know.
   if (auto accepted = parts_.store.accept_intent(intent.agent, intent.nonce, intent.expires, *now); !accepted)
     co_return refuse(accepted.error());
-  const auto* capability = parts_.config.capability(intent.capability);
-  if (capability == nullptr) co_return refuse("unknown_capability");
   if (!request.grant().empty() || intent.grant_hash)
     co_return refuse("not_available", "this node does not read grants yet; open capabilities need none");
-  if (!capability->open) co_return refuse("grant_required");
+  auto allowed = allowed_for(intent);
+  if (!allowed) co_return std::unexpected(std::move(allowed).error());
   if (intent.receipt_kind != core::ReceiptKind::is_signed)
     co_return refuse("not_available", "this node makes signed receipts only");
   if (intent.via) co_return refuse("not_available", "this node takes no calls on behalf of others yet");
@@ -66,11 +84,12 @@ async::Awaitable<std::expected<Bytes, Refusal>> Service::decide(Bytes request_by
   Session session(intent.agent);
   session.id = parts_.random.bytes<16>();
   session.over_libp2p = caller.has_value();
-  session.capability = capability->name;
+  session.op = intent.op;
+  session.capability = intent.capability;
   session.module_hash = intent.module_hash;
-  session.limits = core::minimum(capability->limits, intent.limits);
+  session.limits = core::minimum(allowed->limits, intent.limits);
   session.expires = parts_.clock.now() + kSessionLife;
-  session.runs_left = capability->runs_per_session;
+  session.runs_left = allowed->runs;
   auto token = core::SessionToken::generate(parts_.random);
   session.token_hash = token.hash();
   sweep();
@@ -100,8 +119,9 @@ async::Awaitable<std::expected<Bytes, Refusal>> Service::decide(Bytes request_by
   bind.session = session.id;
   bind.answer = *signed_answer;
   bind.limits = session.limits;
-  bind.datasets = capability->datasets;
-  bind.runs = capability->runs_per_session;
+  bind.datasets = std::move(allowed->datasets);
+  bind.runs = allowed->runs;
+  bind.watch = allowed->watch;
   if (auto bound = co_await parts_.engine.bind(std::move(bind)); !bound) {
     drop(session.id);
     co_return refuse(bound.error());
@@ -116,6 +136,29 @@ async::Awaitable<std::expected<Bytes, Refusal>> Service::decide(Bytes request_by
   response.set_answer(signed_answer->data(), signed_answer->size());
   response.set_module_cached(keys->module_cached);
   co_return to_bytes(response.SerializeAsString());
+}
+
+std::expected<Service::Allowed, Refusal> Service::allowed_for(const core::Intent& intent) const {
+  Allowed out;
+  if (core::is_watch_request(intent.op)) {
+    // About what is there already: whose it is the engine knows.
+    if (!parts_.keeps_watchdogs) return refuse("not_available", "this node keeps no watchdogs");
+    if (intent.capability != core::kWatchdogsCapability) return refuse("unknown_capability");
+    out.limits = watch_request_limits(intent.op);
+    return out;
+  }
+  const auto* capability = parts_.config.capability(intent.capability);
+  if (capability == nullptr) return refuse("unknown_capability");
+  if (!capability->open) return refuse("grant_required");
+  out.limits = capability->limits;
+  out.datasets = capability->datasets;
+  if (intent.op == core::kWatchOperation) {
+    if (!capability->watch) return refuse("not_available", "this capability takes no watchdogs");
+    out.watch = capability->watch;
+  } else {
+    out.runs = capability->runs_per_session;
+  }
+  return out;
 }
 
 void Service::drop(const SessionId& id) {

@@ -11,6 +11,9 @@
 #include "rpc/reflection.hpp"
 #include "server/manifest_service.hpp"
 #include "server/service.hpp"
+#include "server/watch_keeper.hpp"
+#include "store/storage_key.hpp"
+#include "store/watch_store.hpp"
 
 namespace nmp::server {
 
@@ -93,10 +96,29 @@ class Node::Impl {
       for (const auto& capability : options.config.capabilities)
         engine_options.runner.memory_bytes_max =
             std::max(engine_options.runner.memory_bytes_max, capability.limits.memory_bytes);
+      const bool watches = std::ranges::any_of(
+          options.config.capabilities, [](const CapabilityConfig& capability) { return capability.watch.has_value(); });
+      std::vector<sandbox::StoredWatch> kept;
+      if (watches) {
+        NMP_TRY(auto storage_key,
+                store::load_or_create_storage_key(options.state / "storage.key", crypto::system_random()));
+        NMP_TRY(watch_store, store::WatchStore::open(options.state / "watchdogs.db"));
+        NMP_TRY(kept, stored_watchdogs(*watch_store, options.config));
+        engine_options.watch.emplace();
+        engine_options.watch->storage_key = std::move(storage_key);
+        engine_options.watch->watchdogs_max = options.config.limits.watchdogs;
+        engine_options.watch->per_owner_max = options.config.limits.watchdogs_per_caller;
+        engine_options.watch->memory_bytes_max = options.config.limits.watchdog_memory;
+        if (!kept.empty()) spdlog::info("event=watchdogs_restored count={}", kept.size());
+      }
       NMP_TRY(engine, sandbox::Engine::make(executor, std::move(engine_options)));
       auto [ours, theirs] = async::memory_pipe(executor, 256 * 1024);
       engine_client = std::make_unique<sandbox::EngineClient>(executor, std::move(ours));
       tasks.spawn(engine->serve(std::move(theirs)));
+      if (watches) {
+        watch_keeper = std::make_unique<WatchKeeper>(*watch_store);
+        engine_client->keep_watchdogs(*watch_keeper, std::move(kept));
+      }
 
       ServiceParts parts{.executor = executor,
                          .config = options.config,
@@ -109,6 +131,7 @@ class Node::Impl {
                          .observer = observer,
                          .manifest_hash = [this] { return manifests->current().hash; },
                          .trust = [this](const libp2p::PeerId& peer) { host->mark_trusted(peer); }};
+      parts.keeps_watchdogs = watches;
       service = std::make_unique<Service>(std::move(parts));
       rpc::ServerLimits limits;
       limits.probation = true;
@@ -235,6 +258,8 @@ class Node::Impl {
   NodeOptions options;
   LogObserver observer;
   std::unique_ptr<store::Store> store;
+  std::unique_ptr<store::WatchStore> watch_store;
+  std::unique_ptr<WatchKeeper> watch_keeper;  ///< Outlives the engine's client.
   std::unique_ptr<libp2p::Host> host;
   std::unique_ptr<ManifestService> manifests;
   std::unique_ptr<sandbox::Engine> engine;

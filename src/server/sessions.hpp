@@ -25,6 +25,7 @@ struct Session {
   crypto::Digest token_hash{};
   libp2p::PeerId agent;     ///< Who signed the intent.
   bool over_libp2p = true;  ///< The connection's peer is the agent; on the loopback listener there is no such peer.
+  std::string op;           ///< Of the intent.
   std::string capability;
   crypto::Digest module_hash{};
   core::Authorization limits;  ///< Effective.

@@ -1,3 +1,4 @@
+#include "core/watch.hpp"
 #include "tests/security/child_node.hpp"
 #include "tests/security/raw_agent.hpp"
 
@@ -162,8 +163,15 @@ TEST(Replay, ToAnotherNode) {
 TEST(Replay, AsAnotherOperation) {
   in_world([](World& world) -> Awaitable<void> {
     auto draft = draft_of(world);
-    draft.intent.op = std::string(core::kWatchOperation);
+    draft.intent.op = "attest";
     EXPECT_AWAIT(co_await reason_for(agents(world), draft.request()), "wrong_operation");
+    // Whoever may run here may not leave a watchdog for that, nor ask about those of others.
+    auto watch = draft_of(world);
+    watch.intent.op = std::string(core::kWatchOperation);
+    EXPECT_AWAIT(co_await reason_for(agents(world), watch.request()), "not_available");
+    auto list = draft_of(world);
+    list.intent.op = std::string(core::kListOperation);
+    EXPECT_AWAIT(co_await reason_for(agents(world), list.request()), "not_available");
   });
 }
 

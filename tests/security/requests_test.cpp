@@ -55,8 +55,7 @@ TEST(Request, CompressedIsRefusedWhereItIsSealed) {
 TEST(Request, ForWhatIsNotThereSaysSo) {
   in_world([](World& world) -> Awaitable<void> {
     auto channel = world.connect(peer_of(kAgent));
-    for (const auto* method :
-         {"WatchEvents", "ManageWatch", "GetReceipt", "Prove", "Attest", "ReadAudit", "GetTreeHead"}) {
+    for (const auto* method : {"GetReceipt", "Prove", "Attest", "ReadAudit", "GetTreeHead"}) {
       rpc::CallOptions options;
       options.deadline = in(10s);
       auto path = std::string("/nmp.v1.NeuralMesh/") + method;

@@ -315,7 +315,7 @@ def mesh_checks(peer, node, in_stream):
         refused(grpc.StatusCode.UNAUTHENTICATED, "session_unknown", peer.method(MESH, "ExecuteLogic"), unknown)
 
     def check_watch():
-        error = fails_with(grpc.StatusCode.UNIMPLEMENTED, peer.method(MESH, "WatchEvents"), peer.type("nmp.v1.WatchEventsRequest")())
+        error = fails_with(grpc.StatusCode.UNIMPLEMENTED, peer.method(MESH, "ReadAudit"), peer.type("nmp.v1.ReadAuditRequest")())
         equal(error_info(error).reason, "not_available")
 
     def check_too_large():
