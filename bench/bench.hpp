@@ -52,5 +52,6 @@ Command dispatch(async::MainLoop& loop, Options options);
 Command sandbox_warm(async::MainLoop& loop, Options options);
 Command sandbox_compile(async::MainLoop& loop, Options options);
 Command sandbox_scan(async::MainLoop& loop, Options options);
+Command watchdogs(async::MainLoop& loop, Options options);
 
 }  // namespace nmp::bench

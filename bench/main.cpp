@@ -84,6 +84,7 @@ constexpr std::pair<std::string_view, Run> kCommands[] = {
     {"sandbox", &sandbox_warm},
     {"compile", &sandbox_compile},
     {"scan", &sandbox_scan},
+    {"watchdogs", &watchdogs},
 };
 
 async::Awaitable<int> run_command(async::MainLoop& loop, Run run, Options options) {
