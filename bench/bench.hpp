@@ -46,6 +46,7 @@ using Command = async::Awaitable<Result<json>>;
 Command serve(async::MainLoop& loop, Options options);
 Command ping(async::MainLoop& loop, Options options);
 Command bulk(async::MainLoop& loop, Options options);
+Command perf(async::MainLoop& loop, Options options);
 Command idle(async::MainLoop& loop, Options options);
 Command grpc(async::MainLoop& loop, Options options);
 Command dispatch(async::MainLoop& loop, Options options);

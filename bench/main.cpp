@@ -78,6 +78,7 @@ constexpr std::pair<std::string_view, Run> kCommands[] = {
     {"serve", &serve},
     {"ping", &ping},
     {"bulk", &bulk},
+    {"perf", &perf},
     {"idle", &idle},
     {"grpc", &grpc},
     {"dispatch", &dispatch},

@@ -5,6 +5,7 @@
 #include "base/async/tcp.hpp"
 #include "bench.hpp"
 #include "crypto/random.hpp"
+#include "libp2p/host/perf_service.hpp"
 #include "libp2p/ping/ping.hpp"
 #include "rpc/server.hpp"
 
@@ -114,8 +115,10 @@ async::Awaitable<Result<json>> send_bulk(Host& host, libp2p::PeerId peer, std::s
 
 Command serve(async::MainLoop& loop, Options /*options*/) {
   auto settings = host_options();
-  NMP_CO_TRY(auto listen, libp2p::Multiaddr::parse("/ip4/127.0.0.1/udp/0/quic-v1"));
-  settings.listen.push_back(std::move(listen));
+  for (const auto* at : {"/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"}) {
+    NMP_CO_TRY(auto listen, libp2p::Multiaddr::parse(at));
+    settings.listen.push_back(std::move(listen));
+  }
   NMP_CO_TRY(auto host, Host::make(loop.executor(), std::move(settings)));
   NMP_CO_TRY(const auto loopback, parse_endpoint("127.0.0.1:0"));
   NMP_CO_TRY(auto listener, async::StreamListener::tcp(loop.executor(), loopback));
@@ -128,8 +131,9 @@ Command serve(async::MainLoop& loop, Options /*options*/) {
     rpc::Caller caller(stream->remote(), stream->remote_address().to_text());
     return serve_rpc(&server, std::move(stream), std::move(caller));
   });
+  libp2p::serve_perf(*host);
   json line;
-  line["addrs"] = {host->listen_addresses().front().with_peer(host->id()).to_text()};
+  for (const auto& address : host->listen_addresses()) line["addrs"].push_back(address.with_peer(host->id()).to_text());
   line["tcp"] = fmt::format("127.0.0.1:{}", listener->port());
   say(line);
   co_await loop.until_interrupted();
@@ -168,6 +172,28 @@ Command bulk(async::MainLoop& loop, Options options) {
   if (auto connected = co_await host->connect(std::move(peer), in(kPatience)); !connected)
     result = fail(connected.error());
   if (result) result = co_await send_bulk(*host, id, bytes, options.peer_pid());
+  co_await host->close();
+  co_return result;
+}
+
+Command perf(async::MainLoop& loop, Options options) {
+  NMP_CO_TRY(auto peer, parse_peer(options.text("dial")));
+  NMP_CO_TRY(const auto upload, options.number("upload", 0));
+  NMP_CO_TRY(const auto download, options.number("download", 0));
+  NMP_CO_TRY(auto host, Host::make(loop.executor(), host_options()));
+  const auto id = peer.id;
+  auto result = Result<json>(json());
+  if (auto connected = co_await host->connect(std::move(peer), in(kPatience)); !connected)
+    result = fail(connected.error());
+  if (result) {
+    Meter meter(options.peer_pid());
+    auto report = co_await libp2p::measure_perf(*host, id, upload, download, in(kPatience));
+    meter.lap();
+    result = meter.result();
+    (*result)["upload"] = upload;
+    (*result)["download"] = download;
+    if (!report) result = fail(report.error());
+  }
   co_await host->close();
   co_return result;
 }

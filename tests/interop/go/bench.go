@@ -1,10 +1,11 @@
 package main
 
-// What ../../../bench measures of go-libp2p: its pings on one stream, and its bytes in bulk.
+// What ../../../bench measures of go-libp2p: its pings on one stream, its bytes in bulk, and /perf/1.0.0.
 
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"sort"
@@ -20,11 +21,76 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 )
 
-const discardProtocol = protocol.ID("/bench/discard/1.0.0")
+const (
+	discardProtocol = protocol.ID("/bench/discard/1.0.0")
+	perfProtocol    = protocol.ID("/perf/1.0.0")
+	pieceBytes      = 256 * 1024
+)
+
+// servePerf is libp2p/specs, perf/perf.md: eight bytes say how much to send once the client has half-closed.
+func servePerf(s network.Stream) {
+	var wanted [8]byte
+	if _, err := io.ReadFull(s, wanted[:]); err != nil {
+		s.Reset()
+		return
+	}
+	if _, err := io.CopyBuffer(onlyWriter{io.Discard}, s, make([]byte, pieceBytes)); err != nil {
+		s.Reset()
+		return
+	}
+	if err := sendBytes(s, binary.BigEndian.Uint64(wanted[:])); err != nil {
+		s.Reset()
+	}
+}
+
+// onlyWriter hides ReadFrom, which would read in small pieces.
+type onlyWriter struct{ io.Writer }
+
+func sendBytes(s network.Stream, left uint64) error {
+	piece := make([]byte, pieceBytes)
+	for left > 0 {
+		n, err := s.Write(piece[:min(left, pieceBytes)])
+		if err != nil {
+			return err
+		}
+		left -= uint64(n)
+	}
+	return s.CloseWrite()
+}
+
+func doPerf(ctx context.Context, h host.Host, id peer.ID, upload, download, peerPid int) (result, error) {
+	s, err := h.NewStream(ctx, id, perfProtocol)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Reset()
+	deadline, _ := ctx.Deadline()
+	if err := s.SetDeadline(deadline); err != nil {
+		return nil, err
+	}
+	m := startMeter(peerPid)
+	if _, err := s.Write(binary.BigEndian.AppendUint64(nil, uint64(download))); err != nil {
+		return nil, err
+	}
+	if err := sendBytes(s, uint64(upload)); err != nil {
+		return nil, err
+	}
+	back, err := io.CopyBuffer(onlyWriter{io.Discard}, s, make([]byte, pieceBytes))
+	if err != nil {
+		return nil, err
+	}
+	m.add(time.Since(m.started))
+	if back != int64(download) {
+		return nil, fmt.Errorf("asked for %d bytes, got %d", download, back)
+	}
+	r := m.result()
+	r["upload"], r["download"] = upload, download
+	return r, nil
+}
 
 // serveDiscard reads all, then says how many bytes there were.
 func serveDiscard(s network.Stream) {
-	piece := make([]byte, 256*1024)
+	piece := make([]byte, pieceBytes)
 	total := 0
 	for {
 		n, err := s.Read(piece)
@@ -123,7 +189,7 @@ func doDiscard(ctx context.Context, h host.Host, id peer.ID, size, peerPid int) 
 	if err := s.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
-	piece := make([]byte, 256*1024)
+	piece := make([]byte, pieceBytes)
 	rand.Read(piece)
 	m := startMeter(peerPid)
 	for left := size; left > 0; {

@@ -2,13 +2,13 @@
 //
 //	peer --version                              {"name":"go-libp2p","version":...}
 //	peer --listen MULTIADDR                     {"addrs":[".../p2p/ID"],"peer_id":ID}, then serves until killed:
-//	                                            ping, identify, /echo/1.0.0 and (HTTP/2) --protocol
+//	                                            ping, identify, /echo/1.0.0, /perf/1.0.0 and (HTTP/2) --protocol
 //	peer --dial MULTIADDR/p2p/ID --do WHAT      one JSON line a result, exit code 0 or 1
 //	peer --dial MULTIADDR/p2p/ID --tunnel PORT  {"tunnel":"127.0.0.1:PORT"}, then each TCP connection accepted
 //	                                            there becomes one libp2p stream of --protocol
 //	peer --tcp HOST:PORT --do h2                the HTTP/2 request of `--do h2`, on plain TCP
 //
-// WHAT: ping, identify, echo, h2 (one HTTP/2 request for --path inside a stream of --protocol) and
+// WHAT: ping, identify, echo, perf (--upload and --download bytes on one stream), h2 (one HTTP/2 request for --path inside a stream of --protocol) and
 // refuse-wrong-peer (the same address under another peer id must not connect); for bench/run also ping-kept
 // (pings on one stream) and discard (--bytes in bulk), both with --peer-pid.
 // --keylog FILE appends TLS secrets in the NSS key log format.
@@ -124,6 +124,7 @@ func serve(h host.Host, grpcProtocol protocol.ID) {
 		(&http2.Server{}).ServeConn(streamConn{s}, &http2.ServeConnOpts{Handler: http.HandlerFunc(httpHandler)})
 	})
 	h.SetStreamHandler(discardProtocol, serveDiscard)
+	h.SetStreamHandler(perfProtocol, servePerf)
 	addrs := []string{}
 	for _, a := range h.Addrs() {
 		addrs = append(addrs, fmt.Sprintf("%s/p2p/%s", a, h.ID()))
@@ -304,7 +305,7 @@ func run() (string, result, error) {
 	showVersion := flag.Bool("version", false, "print the library's version")
 	listen := flag.String("listen", "", "multiaddr to serve on")
 	dial := flag.String("dial", "", "multiaddr to dial, with /p2p/")
-	what := flag.String("do", "", "ping, identify, echo, h2, refuse-wrong-peer")
+	what := flag.String("do", "", "ping, identify, echo, perf, h2, refuse-wrong-peer")
 	tunnelPort := flag.Int("tunnel", -1, "TCP port to accept on (0: any)")
 	tcp := flag.String("tcp", "", "host:port for --do h2 without libp2p")
 	grpcProtocol := flag.String("protocol", "/nmp/grpc/1.0.0", "protocol of h2 and tunnel streams")
@@ -315,7 +316,9 @@ func run() (string, result, error) {
 	size := flag.Int("bytes", 1<<20, "random bytes to echo")
 	text := flag.String("text", "", "text to echo instead")
 	keylog := flag.String("keylog", "", "NSS key log file to append to")
-	peerPid := flag.Int("peer-pid", 0, "process whose CPU time counts in ping-kept and discard")
+	upload := flag.Int("upload", 1<<20, "bytes that --do perf sends")
+	download := flag.Int("download", 1<<20, "bytes that --do perf asks for")
+	peerPid := flag.Int("peer-pid", 0, "process whose CPU time counts in ping-kept, discard and perf")
 	timeout := flag.Duration("timeout", 20*time.Second, "for the whole of --do")
 	flag.Parse()
 
@@ -383,6 +386,8 @@ func run() (string, result, error) {
 		r, err = doEcho(ctx, h, target.ID, payload)
 	case "ping-kept":
 		r, err = doPingKept(ctx, h, target.ID, *count, *peerPid)
+	case "perf":
+		r, err = doPerf(ctx, h, target.ID, *upload, *download, *peerPid)
 	case "discard":
 		r, err = doDiscard(ctx, h, target.ID, *size, *peerPid)
 	case "h2":

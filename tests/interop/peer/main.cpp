@@ -1,7 +1,7 @@
 // Our libp2p host behind the command line that all peers of tests/interop share: README.md there.
 //   nmp_interop_peer --listen MULTIADDR [--kad-serve] [--retry]
 //   nmp_interop_peer --dial MULTIADDR/p2p/ID --do
-//   ping|identify|echo|refuse-wrong-peer|kad-find|kad-provide|kad-put|kad-get
+//   ping|identify|echo|perf|refuse-wrong-peer|kad-find|kad-provide|kad-put|kad-get
 // --keylog FILE: TLS secrets. --retry (or NMP_RETRY in the environment): demand a QUIC Retry of every dialler.
 // --events: connections as they come and go, on stderr.
 #include <charconv>
@@ -18,6 +18,7 @@
 #include "crypto/random.hpp"
 #include "kad_mode.hpp"
 #include "libp2p/host/host.hpp"
+#include "libp2p/host/perf_service.hpp"
 
 namespace nmp::interop {
 namespace {
@@ -180,6 +181,16 @@ async::Awaitable<Result<json>> do_echo(Host& host, PeerId peer, Bytes data, Inst
   co_return result;
 }
 
+async::Awaitable<Result<json>> do_perf(
+    Host& host, PeerId peer, std::uint64_t upload, std::uint64_t download, Instant deadline) {
+  NMP_CO_TRY(const auto report, co_await libp2p::measure_perf(host, std::move(peer), upload, download, deadline));
+  json result;
+  result["upload"] = upload;
+  result["download"] = download;
+  result["seconds"] = std::chrono::duration<double>(report.upload + report.download).count();
+  co_return result;
+}
+
 /// Right only if the identity was the reason.
 async::Awaitable<Result<json>> do_refuse_wrong_peer(Host& host, Multiaddr target, Instant deadline) {
   auto wrong = PeerId::of(libp2p::KeyPair::generate(crypto::system_random()).public_key());
@@ -208,6 +219,8 @@ async::Awaitable<Result<json>> dial(Host& host, libp2p::Dht* dht, const Options&
   NMP_CO_TRY(const auto interval, options.duration("interval", Duration::zero()));
   NMP_CO_TRY(const auto count, options.number("count", 3));
   NMP_CO_TRY(const auto size, options.number("bytes", 1UZ << 20));
+  NMP_CO_TRY(const auto upload, options.number("upload", 1UZ << 20));
+  NMP_CO_TRY(const auto download, options.number("download", 1UZ << 20));
   auto deadline = in(timeout);
   auto what = options.text("do");
   const auto peer = target.peer_id();
@@ -219,6 +232,7 @@ async::Awaitable<Result<json>> dial(Host& host, libp2p::Dht* dht, const Options&
   NMP_CO_CHECK(co_await async::sleep_until(in(wait)));
   if (what == "ping") co_return co_await do_ping(host, *peer, count, interval, deadline);
   if (what == "identify") co_return co_await do_identify(host, *peer, deadline);
+  if (what == "perf") co_return co_await do_perf(host, *peer, upload, download, deadline);
   if (dht != nullptr) co_return co_await do_kad(*dht, options, deadline);
   if (what != "echo") co_return fail(Errc::unsupported, "--do " + what);
   Bytes data(size);
@@ -304,5 +318,6 @@ int main(int argc, char** argv) {
   Reporter reporter;
   if (options->has("events")) (*host)->add_observer(&reporter);
   (*host)->handle(std::string(kEcho), serve_echo);
+  libp2p::serve_perf(**host);
   return loop.run(run_on(loop, **host, *options));
 }

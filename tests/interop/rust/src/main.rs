@@ -1,14 +1,16 @@
-//! A rust-libp2p peer over QUIC to test another implementation against.
+//! A rust-libp2p peer over QUIC and TCP to test another implementation against.
 //!
 //! ```text
 //! peer --version                              {"name":"rust-libp2p","version":...}
 //! peer --listen MULTIADDR [--kad-serve]       {"addrs":[".../p2p/ID"],"peer_id":ID}, then serves until killed:
-//!                                             ping, identify, /echo/1.0.0 and, as a Kademlia server, --kad-protocol
+//!                                             ping, identify, /echo/1.0.0, /perf/1.0.0 and, as a Kademlia server,
+//!                                             --kad-protocol
 //! peer --dial MULTIADDR/p2p/ID --do WHAT      one JSON line a result, exit code 0 or 1
 //! peer --dial MULTIADDR/p2p/ID --tunnel PORT  {"tunnel":"127.0.0.1:PORT"}, then each TCP connection accepted
 //!                                             there becomes one libp2p stream of --protocol
 //! ```
-//! WHAT: ping, identify, echo, refuse-wrong-peer, kad-find, kad-provide, kad-put, kad-get (also spelled
+//! WHAT: ping, identify, echo, perf (--upload and --download bytes on one stream, with --peer-pid the CPU time of that
+//! process too), refuse-wrong-peer, kad-find, kad-provide, kad-put, kad-get (also spelled
 //! `--kad-find KEYHEX` and so on; --kad-put takes its value from `--value HEX`). `--wait 12s` idles before it. With `--listen` as well, kad-provide
 //! and kad-put stay up as a server after their result line, so that the provider can be dialled.
 
@@ -29,6 +31,7 @@ use serde_json::{Value, json};
 use tokio_util::compat::TokioAsyncReadCompatExt;
 
 const ECHO: StreamProtocol = StreamProtocol::new("/echo/1.0.0");
+const PERF: StreamProtocol = StreamProtocol::new("/perf/1.0.0");
 /// The exact version in Cargo.toml; a crate cannot ask for a dependency's.
 const LIBP2P_VERSION: &str = "0.57.1";
 
@@ -57,7 +60,7 @@ impl Options {
                     map.insert("do".into(), name)
                 }
                 "listen" | "dial" | "do" | "tunnel" | "protocol" | "kad-protocol" | "count" | "interval" | "bytes"
-                | "text" | "key" | "value" | "timeout" | "wait" => {
+                | "text" | "key" | "value" | "timeout" | "wait" | "upload" | "download" | "peer-pid" => {
                     let value = arguments.next().ok_or(format!("--{name} needs a value"))?;
                     map.insert(name, value)
                 }
@@ -187,7 +190,96 @@ async fn serve(swarm: &mut Swarm<Behaviour>) -> Result<(), Failure> {
             });
         }
     });
+    let mut measuring = control.accept(PERF)?;
+    // On any worker thread: what is measured is not this program's event loop.
+    tokio::spawn(async move {
+        while let Some((_, stream)) = measuring.next().await {
+            tokio::spawn(async move {
+                if let Err(error) = serve_perf(stream).await {
+                    eprintln!("perf: {error}");
+                }
+            });
+        }
+    });
     drive(swarm, |_, _| None).await
+}
+
+const PIECE_BYTES: usize = 256 * 1024;
+
+async fn send_bytes(stream: &mut libp2p::Stream, count: u64) -> std::io::Result<()> {
+    let piece = vec![0; PIECE_BYTES];
+    let mut left = count;
+    while left > 0 {
+        let size = left.min(PIECE_BYTES as u64) as usize;
+        stream.write_all(&piece[..size]).await?;
+        left -= size as u64;
+    }
+    stream.close().await
+}
+
+/// Reads to the end; how many bytes there were.
+async fn count_bytes(stream: &mut libp2p::Stream) -> std::io::Result<u64> {
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut total = 0;
+    loop {
+        match stream.read(&mut piece).await? {
+            0 => return Ok(total),
+            size => total += size as u64,
+        }
+    }
+}
+
+/// libp2p/specs, perf/perf.md: eight bytes say how much to send once the client has half-closed.
+async fn serve_perf(mut stream: libp2p::Stream) -> std::io::Result<()> {
+    let mut wanted = [0; 8];
+    stream.read_exact(&mut wanted).await?;
+    count_bytes(&mut stream).await?;
+    send_bytes(&mut stream, u64::from_be_bytes(wanted)).await
+}
+
+/// CPU time of all threads of a process in seconds; pid 0 is this one (clock_getcpuclockid).
+fn cpu_seconds(pid: u64) -> f64 {
+    #[repr(C)]
+    struct Timespec {
+        seconds: i64,
+        nanoseconds: i64,
+    }
+    unsafe extern "C" {
+        fn clock_gettime(clock: i32, at: *mut Timespec) -> i32;
+    }
+    const PROCESS_CLOCK: i32 = 2; // CLOCK_PROCESS_CPUTIME_ID
+    let clock = if pid == 0 { PROCESS_CLOCK } else { !(pid as i32) << 3 | PROCESS_CLOCK };
+    let mut at = Timespec { seconds: 0, nanoseconds: 0 };
+    // SAFETY: `at` is a struct timespec of a 64-bit Linux.
+    if unsafe { clock_gettime(clock, &mut at) } != 0 {
+        return 0.0;
+    }
+    at.seconds as f64 + at.nanoseconds as f64 / 1e9
+}
+
+async fn do_perf(swarm: &mut Swarm<Behaviour>, id: PeerId, options: &Options) -> Result<Value, Failure> {
+    let (upload, download) = (options.number("upload", 1 << 20)?, options.number("download", 1 << 20)?);
+    let peer_pid = options.number("peer-pid", 0)?;
+    let mut control = swarm.behaviour().stream.new_control();
+    beside(swarm, async move {
+        let mut stream = control.open_stream(id, PERF).await?;
+        let measured = tokio::spawn(async move {
+            let (begun, cpu, peer_cpu) = (std::time::Instant::now(), cpu_seconds(0), cpu_seconds(peer_pid));
+            stream.write_all(&download.to_be_bytes()).await?;
+            send_bytes(&mut stream, upload).await?;
+            let back = count_bytes(&mut stream).await?;
+            Ok::<_, std::io::Error>(json!({
+                "upload": upload, "download": back, "seconds": begun.elapsed().as_secs_f64(),
+                "cpu_us": (cpu_seconds(0) - cpu) * 1e6, "peer_cpu_us": (cpu_seconds(peer_pid) - peer_cpu) * 1e6,
+            }))
+        })
+        .await??;
+        if measured["download"] != download {
+            return Err(format!("asked for {download} bytes: {measured}").into());
+        }
+        Ok(measured)
+    })
+    .await
 }
 
 /// Connects, and answers the identify message if it came first.
@@ -419,6 +511,7 @@ async fn run(options: &Options) -> Result<Option<Value>, Failure> {
                 let pattern = || (0..size).map(|i| (i % 65521 % 251) as u8).collect();
                 do_echo(&mut swarm, id, if text.is_empty() { pattern() } else { text }).await
             }
+            "perf" => do_perf(&mut swarm, id, options).await,
             _ => do_kad(&mut swarm, &what, options, &address, id).await,
         }
     };
@@ -437,7 +530,8 @@ async fn run(options: &Options) -> Result<Option<Value>, Failure> {
     Ok(Some(result))
 }
 
-#[tokio::main(flavor = "current_thread")]
+// Connections and measured streams run on worker threads, as with `#[tokio::main]` in libp2p's own examples.
+#[tokio::main]
 async fn main() {
     let options = Options::parse().unwrap_or_else(|error| {
         println!("{}", json!({"do": "usage", "ok": false, "error": error.to_string()}));
