@@ -78,7 +78,8 @@ struct Connection::Impl {
   std::set<ResetToken> tokens;
   std::map<StreamId, StreamState> streams;
   std::deque<StreamId> send_queue;
-  std::size_t send_held = 0;  ///< over all streams
+  std::size_t send_held = 0;      ///< over all streams
+  std::size_t received_held = 0;  ///< likewise
   std::vector<Event> events;
   std::optional<Restriction> restriction;
   std::uint64_t withheld = 0;  ///< credit kept back while restricted
@@ -188,6 +189,7 @@ struct Connection::Impl {
     auto* stream = find(StreamId{number});
     if (stream == nullptr || stream->released || stream->broken) return credit(data.size());
     stream->received.append(data);
+    received_held += data.size();
     stream->end_received = stream->end_received || end;
     post(Event::Kind::readable, stream->id);
   }
@@ -218,6 +220,7 @@ struct Connection::Impl {
   }
   void drop_received(StreamState& stream) {
     credit(stream.received.size());
+    received_held -= stream.received.size();
     stream.received.clear();
   }
   void end_writing(StreamState& stream) {
@@ -717,6 +720,7 @@ Duration Connection::smoothed_rtt() const {
   return std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(info.smoothed_rtt));
 }
 std::size_t Connection::streams() const { return impl_->streams_alive; }
+std::size_t Connection::held_bytes() const { return impl_->received_held + impl_->send_held; }
 bool Connection::closed() const { return impl_->reason.has_value(); }
 bool Connection::forgettable(Instant now) const {
   return impl_->reason && !impl_->close_packet_due && now >= impl_->linger_until;
@@ -775,6 +779,7 @@ ReadResult Connection::read(StreamId id, std::span<std::byte> buffer) {
   // After an orderly end what has arrived is still there to read; a reset has dropped it.
   ReadResult result;
   result.size = stream->received.take(buffer);
+  self.received_held -= result.size;
   if (result.size > 0 && !self.reason) {
     self.credit(result.size);
     if (!stream->end_received && !stream->gone && !self.restriction)

@@ -115,6 +115,8 @@ class Connection {
   [[nodiscard]] SocketAddress remote() const;
   [[nodiscard]] Duration smoothed_rtt() const;
   [[nodiscard]] std::size_t streams() const;
+  /// Bytes that have arrived and were not read, and bytes written that were not acknowledged, over all streams.
+  [[nodiscard]] std::size_t held_bytes() const;
 
   /// Closed or draining: streams are dead. forgettable(): nothing more will be sent, the object may go.
   [[nodiscard]] bool closed() const;

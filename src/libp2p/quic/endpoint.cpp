@@ -161,8 +161,10 @@ void Endpoint::on_stranger(const Connection::Path& path, ByteView datagram, Inst
   if (auto it = per_ip_.find(prefix); counts_ip && it != per_ip_.end()) there = it->second;
   if (there.proven >= limits_.connections_per_ip_max && counts_ip)
     return refuse(path, incoming, NGTCP2_CONNECTION_REFUSED, now);
-  if (!incoming.retried &&
-      (unproven(now) >= limits_.retry_threshold || (counts_ip && there.all >= limits_.connections_per_ip_max)))
+  const auto verdict = gate_ == nullptr ? Gate::Verdict::accept : gate_->ask(path.remote, incoming.retried, now);
+  if (verdict == Gate::Verdict::refuse) return refuse(path, incoming, NGTCP2_CONNECTION_REFUSED, now);
+  if (!incoming.retried && (unproven(now) >= limits_.retry_threshold || verdict == Gate::Verdict::prove ||
+                            (counts_ip && there.all >= limits_.connections_per_ip_max)))
     return send_retry(path, incoming, now);
   if (limits_.handshakes_max == 0 || !make_room()) return refuse(path, incoming, NGTCP2_CONNECTION_REFUSED, now);
   if (handshakes_.size() >= limits_.handshakes_max) {
@@ -201,6 +203,7 @@ void Endpoint::on_stranger(const Connection::Path& path, ByteView datagram, Inst
     return;
   }
   ++stats_.connections_accepted;
+  if (gate_ != nullptr) gate_->accepted(id, path.remote, incoming.retried, now);
   touch(id);
 }
 

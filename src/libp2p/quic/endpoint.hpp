@@ -32,6 +32,22 @@ struct EndpointStats {
   std::uint64_t stateless_resets_sent = 0;
 };
 
+/// Who counts the connections of all transports. Asked before an endpoint makes one for a stranger, after its own
+/// limits.
+class Gate {
+ public:
+  virtual ~Gate() = default;
+  enum class Verdict : std::uint8_t {
+    accept,
+    prove,  ///< once the sender has answered from its address (Retry)
+    refuse,
+  };
+  /// Counts nothing. `proven`: the sender has answered from there.
+  virtual Verdict ask(const SocketAddress& remote, bool proven, Instant now) = 0;
+  /// The connection exists until its event `closed` has been taken.
+  virtual void accepted(ConnectionId id, const SocketAddress& remote, bool proven, Instant now) = 0;
+};
+
 /// All connections that share a set of UDP sockets, as a value: finds the connection of each datagram (by connection
 /// ID, or by the last 16 bytes for a stateless reset), answers strangers, counts against the limits.
 class Endpoint {
@@ -51,6 +67,8 @@ class Endpoint {
   Endpoint& operator=(const Endpoint&) = delete;
   ~Endpoint();
 
+  /// `gate` is borrowed; null, as at first: the endpoint's own limits are all.
+  void set_gate(Gate* gate) { gate_ = gate; }
   /// Whether Initial packets from strangers are answered; off at first.
   void set_accepting(bool accepting) { accepting_ = accepting; }
 
@@ -112,6 +130,7 @@ class Endpoint {
   Random& random_;
   Secrets secrets_;
   EndpointLimits limits_;
+  Gate* gate_ = nullptr;
   bool accepting_ = false;
   std::uint64_t last_id_ = 0;
   // Before the entries: their destructors take themselves off these.
