@@ -8,8 +8,11 @@
 
 #include "crypto/hash.hpp"
 #include "crypto/random.hpp"
+#include "libp2p/host/addresses.hpp"
 #include "libp2p/host/host_impl.hpp"
+#include "libp2p/host/machine.hpp"
 #include "libp2p/peer/certificate.hpp"
+#include "libp2p/resources/trimmer.hpp"
 
 namespace nmp::libp2p {
 
@@ -34,6 +37,8 @@ namespace {
 constexpr Duration kDialTimeMax = std::chrono::seconds(15);
 /// Addresses given with connect() (libp2p.md section 17, "temp 2 min").
 constexpr Duration kTemporaryTtl = std::chrono::minutes(2);
+/// Looking for idle connections goes through all of them.
+constexpr Duration kTrimInterval = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -69,21 +74,20 @@ Result<void> Host::Impl::start() {
   SecretBytes<32> token_key;
   crypto::system_random().fill(token_key.mutable_view());
   quic::Endpoint::Secrets secrets{crypto::hkdf_expand<32>(prk, bytes_of("reset")), std::move(token_key)};
+  resources = std::make_unique<resources::Manager>(
+      options.limits.resources ? *options.limits.resources : resources::Limits::scaled(this_machine()));
   quic::EndpointLimits limits;
-  limits.connections_max = options.limits.connections_max;
-  limits.connections_per_ip_max = options.limits.connections_per_ip_max;
+  limits.connections_max = resources->limits().system.connections;
+  limits.connections_per_ip_max = resources->limits().subnets.per_address_max;
   limits.handshakes_max = options.limits.handshakes_max;
   limits.retry_threshold = options.limits.retry_threshold;
   if (options.limits.untrusted)
     limits.restriction = quic::Restriction{options.limits.untrusted->streams_max, options.limits.untrusted->bytes_max};
   endpoint = std::make_unique<quic::Endpoint>(*tls, crypto::system_random(), std::move(secrets), limits);
-  quic = std::make_unique<QuicTransport>(executor, clock, *endpoint, *this);
-  TcpLimits tcp_limits{.connections_max = options.limits.connections_max,
-                       .connections_per_ip_max = options.limits.connections_per_ip_max,
-                       .handshakes_max = options.limits.handshakes_max,
-                       .untrusted = options.limits.untrusted};
+  quic = std::make_unique<QuicTransport>(executor, clock, *endpoint, *resources, *this);
+  TcpLimits tcp_limits{.handshakes_max = options.limits.handshakes_max, .untrusted = options.limits.untrusted};
   tcp = std::make_unique<TcpTransport>(executor, clock, TcpTransport::Identity{options.identity, id},
-                                       crypto::system_random(), std::move(tcp_limits), *this);
+                                       crypto::system_random(), std::move(tcp_limits), *resources, *this);
   for (const auto& address : options.listen) {
     auto* transport = transport_for(address);
     if (transport == nullptr) return fail(Errc::unsupported, "cannot listen on " + address.to_text());
@@ -126,31 +130,60 @@ void Host::Impl::on_established(ConnectionId connection) {
   auto state = transport_of(connection).state(connection);
   if (!state) return;
   const auto& peer = state->peer;
+  auto* share = transport_of(connection).scope(connection);
+  auto counted = share == nullptr ? fail(Errc::closed, "connection") : share->set_peer(peer, now());
+  if (!counted) {
+    transport_of(connection).close(connection, connection_code::kResourceLimit);
+    end_attempt(connection, Error{make_error_code(host::Errc::gated), counted.error().message()});
+    return;
+  }
   auto link = std::make_shared<Link>(peer, state->address, state->inbound, executor);
+  link->last_used = now();
   links.emplace(connection, link);
   auto& list = by_peer[peer];
   list.push_back(connection);
   ++opened;
-  if (auto it = attempts.find(connection); it != attempts.end()) {
-    auto dial = it->second;
-    attempts.erase(it);
-    --dial->live;
-    dial->changed.notify_all();
-  }
+  end_attempt(connection, std::nullopt);
+  trim();
   if (state->restricted) tasks.spawn(limit_untrusted(connection));
   if (options.identify) tasks.spawn(ask_identity(connection, link));
   if (list.size() > 1) return;
   for (auto* observer : std::vector(observers)) observer->connected(peer, link->address, link->inbound);
 }
 
-void Host::Impl::on_closed(ConnectionId connection, const Error& why) {
-  if (auto it = attempts.find(connection); it != attempts.end()) {
-    auto dial = it->second;
-    attempts.erase(it);
-    --dial->live;
-    dial->last_error = why;
-    dial->changed.notify_all();
+void Host::Impl::end_attempt(ConnectionId connection, std::optional<Error> why) {
+  auto it = attempts.find(connection);
+  if (it == attempts.end()) return;
+  auto dial = it->second;
+  attempts.erase(it);
+  --dial->live;
+  if (why) dial->last_error = std::move(why);
+  dial->changed.notify_all();
+}
+
+void Host::Impl::trim() {
+  const auto& limits = resources->limits().trim;
+  const auto time = now();
+  if (links.size() <= limits.high || time - trimmed < kTrimInterval) return;
+  trimmed = time;
+  std::vector<ConnectionId> ids;
+  std::vector<resources::TrimCandidate> candidates;
+  for (const auto& [connection, link] : links) {
+    const auto* share = transport_of(connection).scope(connection);
+    auto at = link->address.udp_endpoint();
+    if (!at) at = link->address.tcp_endpoint();
+    ids.push_back(connection);
+    candidates.push_back({.block = at ? block_of(to_socket(*at)) : AddressBlock(),
+                          .last_used = link->last_used,
+                          .in_use = share == nullptr || share->streams() > 0,
+                          .is_kept = kept.contains(link->peer)});
   }
+  for (auto chosen : resources::choose_idle(candidates, limits, time))
+    transport_of(ids[chosen]).close(ids[chosen], connection_code::kGarbageCollected);
+}
+
+void Host::Impl::on_closed(ConnectionId connection, const Error& why) {
+  end_attempt(connection, why);
   auto it = links.find(connection);
   if (it == links.end()) return;
   auto link = it->second;
@@ -300,13 +333,22 @@ async::Awaitable<Result<std::unique_ptr<NegotiatedStream>>> Host::Impl::open_on(
     auto& transport = self->transport_of(connection);
     auto stream_id = transport.open_stream(connection);
     if (stream_id) {
-      auto stream = std::make_unique<NegotiatedStream>(transport.adopt(connection, *stream_id), link->peer,
-                                                       link->address, /*inbound=*/false);
+      auto core = transport.adopt(connection, *stream_id, resources::Direction::outbound);
+      if (!core) {
+        transport.release(connection, *stream_id, stream_code::kResourceLimit);
+        co_return fail(Errc::exhausted, core.error().message());
+      }
+      link->last_used = self->now();
+      auto stream = std::make_unique<NegotiatedStream>(*std::move(core), link->peer, link->address, /*inbound=*/false);
       bool lazy = protocols.size() == 1;
       stream->propose(std::move(protocols));
       if (!lazy) {
         auto until = std::min(deadline, self->now() + kNegotiationTimeMax);
         NMP_CO_CHECK(co_await stream->settle(until));
+      }
+      if (auto counted = stream->count_protocol(); !counted) {
+        stream->reset(stream_code::kResourceLimit);
+        co_return fail(Errc::exhausted, counted.error().message());
       }
       co_return stream;
     }
@@ -344,8 +386,14 @@ void Host::Impl::on_stream(ConnectionId connection, StreamId stream_id) {
     transport.release(connection, stream_id, stream_code::kShutdown);
     return;
   }
-  auto stream = std::make_unique<NegotiatedStream>(transport.adopt(connection, stream_id), it->second->peer,
-                                                   it->second->address, /*inbound=*/true);
+  auto core = transport.adopt(connection, stream_id, resources::Direction::inbound);
+  if (!core) {
+    transport.release(connection, stream_id, stream_code::kResourceLimit);
+    return;
+  }
+  it->second->last_used = now();
+  auto stream =
+      std::make_unique<NegotiatedStream>(*std::move(core), it->second->peer, it->second->address, /*inbound=*/true);
   tasks.spawn(serve_stream(it->second, std::move(stream)));
 }
 
@@ -356,6 +404,10 @@ async::Awaitable<void> Host::Impl::serve_stream(LinkPtr, std::unique_ptr<Negotia
   auto it = handlers.find(stream->protocol());
   if (it == handlers.end()) {
     stream->reset(stream_code::kNegotiationFailed);
+    co_return;
+  }
+  if (!stream->count_protocol()) {
+    stream->reset(stream_code::kResourceLimit);
     co_return;
   }
   auto handler = it->second;
@@ -461,6 +513,11 @@ HostStats Host::stats() const {
   to.half_open = impl_->endpoint->half_open() + impl_->tcp->half_open();
   return to;
 }
+
+resources::Snapshot Host::resources() const { return impl_->resources->snapshot(); }
+
+void Host::keep(const PeerId& peer) { impl_->kept.insert(peer); }
+void Host::release(const PeerId& peer) { impl_->kept.erase(peer); }
 
 void Host::mark_trusted(const PeerId& peer) {
   auto it = impl_->by_peer.find(peer);

@@ -13,6 +13,8 @@
 #include "libp2p/peer/keys.hpp"
 #include "libp2p/peer/multiaddr.hpp"
 #include "libp2p/peer/peer_id.hpp"
+#include "libp2p/resources/limits.hpp"
+#include "libp2p/resources/observer.hpp"
 
 namespace nmp::libp2p {
 
@@ -36,9 +38,9 @@ struct UntrustedLimits {
 };
 
 struct HostLimits {
-  std::size_t connections_max = kConnectionsMax;
-  std::size_t connections_per_ip_max = kConnectionsPerIpMax;  ///< IPv4 /32, IPv6 /56; loopback is free
-  std::size_t handshakes_max = kHandshakesMax;
+  /// Absent: scaled to this machine.
+  std::optional<resources::Limits> resources;
+  std::size_t handshakes_max = kHandshakesMax;  ///< inbound, of each transport
   std::size_t retry_threshold =
       kRetryThreshold;  ///< unvalidated handshakes in flight above which Retry is demanded; 0: always
   /// Absent: every inbound connection has the full limits at once.
@@ -138,6 +140,12 @@ class Host {
   [[nodiscard]] std::vector<ConnectionInfo> connections() const;
   [[nodiscard]] std::optional<PeerDetails> details(const PeerId& peer) const;
   [[nodiscard]] HostStats stats() const;
+  /// What each scope holds, of how much.
+  [[nodiscard]] resources::Snapshot resources() const;
+
+  /// The peer's connections are not closed for newcomers while they are idle, until release().
+  void keep(const PeerId& peer);
+  void release(const PeerId& peer);
 
   /// Lifts the untrusted limits of the peer's present connections.
   void mark_trusted(const PeerId& peer);

@@ -40,6 +40,7 @@ class Host::Impl final : public Transport::Listener, public std::enable_shared_f
     async::Event streams_available;
     identify::Profile profile;
     std::size_t pushes = 0;
+    Instant last_used{};  ///< established, or a stream was opened
   };
   using LinkPtr = std::shared_ptr<Link>;  // the table and coroutines that wait on it
 
@@ -71,6 +72,7 @@ class Host::Impl final : public Transport::Listener, public std::enable_shared_f
   async::Executor executor;
   HostOptions options;
   PeerId id;
+  std::unique_ptr<resources::Manager> resources;
   std::unique_ptr<quic::TlsContext> tls;
   std::unique_ptr<quic::Endpoint> endpoint;
   std::unique_ptr<QuicTransport> quic;
@@ -82,6 +84,8 @@ class Host::Impl final : public Transport::Listener, public std::enable_shared_f
   std::map<ConnectionId, DialPtr> attempts;
   std::map<std::string, std::shared_ptr<StreamHandler>, std::less<>> handlers;  // the table and running streams
   std::vector<HostObserver*> observers;
+  std::set<PeerId> kept;
+  Instant trimmed{};
   std::uint64_t opened = 0;
   bool closed = false;
   int key_log_fd = -1;
@@ -93,6 +97,10 @@ class Host::Impl final : public Transport::Listener, public std::enable_shared_f
   void start_attempt(const DialPtr& dial, const PeerId& peer, const Multiaddr& address);
   async::Awaitable<void> serve_stream(LinkPtr link, std::unique_ptr<NegotiatedStream> stream);
   async::Awaitable<void> limit_untrusted(ConnectionId connection);
+  /// If the connection is a dial's attempt: it is over, by an error unless it is up.
+  void end_attempt(ConnectionId connection, std::optional<Error> why);
+  /// Closes idle connections when there are many.
+  void trim();
   static async::Awaitable<Result<std::unique_ptr<NegotiatedStream>>> open_on(Self self,
                                                                              ConnectionId connection,
                                                                              std::vector<std::string> protocols,

@@ -4,13 +4,9 @@
 
 #include "base/time.hpp"
 
-/// What strangers may make a Host hold: the attack budget of this room.
+/// What strangers may make a Host hold: the attack budget of this room, beside the counts of libp2p/resources.
 namespace nmp::libp2p {
 
-/// All connections, either direction. About 100 kB each when idle (transport.md section 7), so under 100 MB.
-inline constexpr std::size_t kConnectionsMax = 1024;
-/// libp2p.md section 17: 8 concurrent connections per IPv4 /32 and per IPv6 /56.
-inline constexpr std::size_t kConnectionsPerIpMax = 8;
 /// Inbound handshakes in flight: each costs a third of a millisecond of signature work and 100 kB. The oldest gives way
 /// to a newcomer.
 inline constexpr std::size_t kHandshakesMax = 128;

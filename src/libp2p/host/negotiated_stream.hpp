@@ -29,6 +29,8 @@ class NegotiatedStream final : public Stream {
   void stop_reading(std::uint64_t code) noexcept override;
   [[nodiscard]] std::optional<std::uint64_t> peer_code() const override;
 
+  /// Counts the stream with its protocol, once that is known (or proposed). Errors: resources::Errc; reset it then.
+  Result<void> count_protocol() { return core_->scope.set_protocol(protocol_); }
   /// Proposes; the answer is awaited by settle(), or lazily by the first read.
   void propose(std::vector<std::string> protocols);
   /// Errors: host::Errc::protocol_unsupported, closed, deadline_exceeded, cancelled.

@@ -20,8 +20,8 @@ struct PerfReport {
   Duration download{};  ///< the rest
 };
 
-/// Sends `upload_bytes`, then takes `download_bytes`, on a stream of its own. Errors: as Host::open_stream; malformed or
-/// truncated if the peer sends more or less.
+/// Sends `upload_bytes`, then takes `download_bytes`, on a stream of its own. Errors: as Host::open_stream; malformed
+/// or truncated if the peer sends more or less.
 async::Awaitable<Result<PerfReport>> measure_perf(
     Host& host, PeerId peer, std::uint64_t upload_bytes, std::uint64_t download_bytes, Instant deadline);
 

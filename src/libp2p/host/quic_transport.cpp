@@ -34,15 +34,38 @@ Error error_of(const quic::CloseReason& reason) {
 
 }  // namespace
 
-QuicTransport::QuicTransport(async::Executor executor, const Clock& clock, quic::Endpoint& endpoint, Listener& listener)
-    : Transport(std::move(executor), clock, listener),
+QuicTransport::QuicTransport(async::Executor executor,
+                             const Clock& clock,
+                             quic::Endpoint& endpoint,
+                             resources::Manager& resources,
+                             Listener& listener)
+    : Transport(std::move(executor), clock, resources, listener),
       endpoint_(endpoint),
       buffer_(kBufferBytes),
       rearm_(executor_),
       alive_(std::make_shared<bool>(true)),
-      tasks_(executor_) {}
+      tasks_(executor_) {
+  endpoint_.set_gate(this);
+}
 
-QuicTransport::~QuicTransport() = default;
+QuicTransport::~QuicTransport() { endpoint_.set_gate(nullptr); }
+
+quic::Gate::Verdict QuicTransport::ask(const SocketAddress& remote, bool proven, Instant at) {
+  const auto fits = resources_.check_inbound(remote, at);
+  if (fits) return Verdict::accept;
+  if (!proven && fits.error().code != resources::Errc::exceeded) return Verdict::prove;
+  resources_.note_refused(fits.error());
+  return Verdict::refuse;
+}
+
+void QuicTransport::accepted(quic::ConnectionId id, const SocketAddress& remote, bool proven, Instant at) {
+  auto share = resources_.open_inbound({.from = remote, .proven = proven, .descriptor = false}, at);
+  if (share) {
+    admit(ours(id), *std::move(share));
+  } else if (auto* quic = endpoint_.find(id); quic != nullptr) {
+    quic->close(connection_code::kResourceLimit, at);
+  }
+}
 
 quic::Connection* QuicTransport::find(ConnectionId id) const { return endpoint_.find(theirs(id)); }
 
@@ -98,7 +121,9 @@ Result<ConnectionId> QuicTransport::dial(const Multiaddr& remote, const PeerId& 
   NMP_TRY(const auto address, udp_of(remote));
   NMP_TRY(auto index, socket_for(address));
   quic::Connection::Path path{index, sockets_[index].udp->local(), address};
+  NMP_TRY(auto share, resources_.open_outbound(/*descriptor=*/false));
   NMP_TRY(auto id, endpoint_.dial(path, expected, now()));
+  admit(ours(id), std::move(share));
   want_flush();
   return ours(id);
 }
@@ -148,7 +173,10 @@ StreamRead QuicTransport::read(ConnectionId id, StreamId stream, std::span<std::
   auto* quic = find(id);
   if (quic == nullptr) return {.broken = true};
   const auto result = quic->read(theirs(stream), buffer);
-  if (result.size > 0) touch(id);
+  if (result.size > 0) {
+    account(id, quic->held_bytes());
+    touch(id);
+  }
   return {.size = result.size, .end = result.end, .broken = result.broken};
 }
 
@@ -156,6 +184,7 @@ std::size_t QuicTransport::write(ConnectionId id, StreamId stream, ByteView data
   auto* quic = find(id);
   if (quic == nullptr) return 0;
   const auto size = quic->write(theirs(stream), data);
+  account(id, quic->held_bytes());
   touch(id);
   return size;
 }
@@ -250,11 +279,15 @@ void QuicTransport::dispatch() {
         case Kind::stream_opened: listener_.on_stream(ours(id), ours(event.stream)); break;
         case Kind::streams_available: listener_.on_streams_available(ours(id)); break;
         case Kind::readable:
-        case Kind::writable: stream_changed(ours(id), ours(event.stream)); break;
+        case Kind::writable:
+          if (const auto* quic = endpoint_.find(id); quic != nullptr) account(ours(id), quic->held_bytes());
+          stream_changed(ours(id), ours(event.stream));
+          break;
         case Kind::closed: {
           quic::CloseReason reason;
           if (auto* quic = endpoint_.find(id); quic != nullptr) reason = quic->close_reason().value_or(reason);
           end_streams(ours(id), /*by_us=*/reason.error == quic::Errc::local_close);
+          dismiss(ours(id));
           listener_.on_closed(ours(id), error_of(reason));
           break;
         }

@@ -10,10 +10,14 @@
 namespace nmp::libp2p {
 
 /// Runs a quic::Endpoint on real sockets and the real clock.
-class QuicTransport final : public Transport {
+class QuicTransport final : public Transport, private quic::Gate {
  public:
   /// All arguments outlive the transport.
-  QuicTransport(async::Executor executor, const Clock& clock, quic::Endpoint& endpoint, Listener& listener);
+  QuicTransport(async::Executor executor,
+                const Clock& clock,
+                quic::Endpoint& endpoint,
+                resources::Manager& resources,
+                Listener& listener);
   QuicTransport(const QuicTransport&) = delete;
   QuicTransport& operator=(const QuicTransport&) = delete;
   ~QuicTransport() override;
@@ -50,6 +54,8 @@ class QuicTransport final : public Transport {
     quic::Batch backlog_batch;
   };
 
+  Verdict ask(const SocketAddress& remote, bool proven, Instant now) override;
+  void accepted(quic::ConnectionId id, const SocketAddress& remote, bool proven, Instant now) override;
   [[nodiscard]] quic::Connection* find(ConnectionId id) const;
   /// After a call on a connection: sends soon what it has to say.
   void touch(ConnectionId id);

@@ -80,8 +80,9 @@ TcpTransport::TcpTransport(async::Executor executor,
                            Identity identity,
                            Random& random,
                            TcpLimits limits,
+                           resources::Manager& resources,
                            Listener& listener)
-    : Transport(std::move(executor), clock, listener),
+    : Transport(std::move(executor), clock, resources, listener),
       identity_(identity),
       random_(random),
       limits_(std::move(limits)),
@@ -114,12 +115,14 @@ std::vector<Multiaddr> TcpTransport::listening() const {
 
 // --- connections
 
-TcpTransport::ConnectionPtr TcpTransport::add(bool inbound, const SocketAddress& remote) {
+TcpTransport::ConnectionPtr TcpTransport::add(bool inbound,
+                                              const SocketAddress& remote,
+                                              resources::ConnectionScope share) {
   const ConnectionId id{TransportKind::tcp, ++last_id_};
   auto connection = std::make_shared<Connection>(id, inbound, remote, executor_);
   connections_.emplace(id.number, connection);
+  admit(id, std::move(share));
   if (inbound) {
-    ++per_ip_[block_of(remote)];
     handshakes_.insert(id.number);
     connection->untrusted = limits_.untrusted;
   }
@@ -127,18 +130,15 @@ TcpTransport::ConnectionPtr TcpTransport::add(bool inbound, const SocketAddress&
 }
 
 void TcpTransport::forget(Connection& connection) {
-  if (connection.inbound) {
-    const auto it = per_ip_.find(block_of(connection.remote));
-    if (--it->second == 0) per_ip_.erase(it);
-  }
+  dismiss(connection.id);
   connections_.erase(connection.id.number);
 }
 
 Result<ConnectionId> TcpTransport::dial(const Multiaddr& remote, const PeerId& expected) {
   if (closed_) return fail(Errc::closed);
   NMP_TRY(const auto address, tcp_of(remote));
-  if (connections_.size() >= limits_.connections_max) return fail(Errc::exhausted, "connections");
-  auto connection = add(/*inbound=*/false, address);
+  NMP_TRY(auto share, resources_.open_outbound(/*descriptor=*/true));
+  auto connection = add(/*inbound=*/false, address, std::move(share));
   connection->expected = expected;
   const auto id = connection->id;
   tasks_.spawn(run(std::move(connection)));
@@ -155,17 +155,16 @@ async::Awaitable<void> TcpTransport::accept_loop(std::size_t index) {
       continue;
     }
     const auto& remote = accepted->remote;
-    const auto from_there = per_ip_.find(block_of(remote));
-    const bool crowded =
-        !remote.is_loopback() && from_there != per_ip_.end() && from_there->second >= limits_.connections_per_ip_max;
-    if (crowded || connections_.size() >= limits_.connections_max || limits_.handshakes_max == 0) {
+    const resources::Manager::Inbound inbound{.from = remote, .proven = true, .descriptor = true};
+    auto share = resources_.open_inbound(inbound, now());
+    if (!share || limits_.handshakes_max == 0) {
       ++refused_;
       accepted->stream->reset(0);
       continue;
     }
     if (handshakes_.size() >= limits_.handshakes_max)
       close({TransportKind::tcp, *handshakes_.begin()}, connection_code::kResourceLimit);
-    auto connection = add(/*inbound=*/true, remote);
+    auto connection = add(/*inbound=*/true, remote, *std::move(share));
     connection->stream = std::move(accepted->stream);
     tasks_.spawn(run(std::move(connection)));
   }
@@ -227,6 +226,7 @@ async::Awaitable<Result<void>> TcpTransport::read_loop(ConnectionPtr connection)
     c.received += input.size();
     if (c.untrusted && c.received > c.untrusted->bytes_max) close(c.id, connection_code::kGated);
     c.muxer->on_bytes(input, now());
+    account(c.id, c.muxer->unread_bytes() + c.muxer->unsent_bytes());
     dispatch(c);
     touch(c);
     if (c.muxer->closed() && !c.closing) co_return fail(Errc::closed, reason_of(*c.muxer));
@@ -344,7 +344,10 @@ StreamRead TcpTransport::read(ConnectionId id, StreamId stream, std::span<std::b
   auto* connection = find(id);
   if (connection == nullptr) return {.broken = true};
   const auto result = connection->muxer->read(theirs(stream), buffer);
-  if (result.size > 0) touch(*connection);
+  if (result.size > 0) {
+    account(id, connection->muxer->unread_bytes() + connection->muxer->unsent_bytes());
+    touch(*connection);
+  }
   return {.size = result.size, .end = result.end, .broken = result.broken};
 }
 
@@ -352,6 +355,7 @@ std::size_t TcpTransport::write(ConnectionId id, StreamId stream, ByteView data)
   auto* connection = find(id);
   if (connection == nullptr) return 0;
   const auto size = connection->muxer->write(theirs(stream), data);
+  account(id, connection->muxer->unread_bytes() + connection->muxer->unsent_bytes());
   touch(*connection);
   return size;
 }

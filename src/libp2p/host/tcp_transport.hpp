@@ -4,7 +4,6 @@
 #include <set>
 #include <vector>
 
-#include "base/address_block.hpp"
 #include "base/async/task_group.hpp"
 #include "base/async/tcp.hpp"
 #include "base/random.hpp"
@@ -16,10 +15,8 @@
 
 namespace nmp::libp2p {
 
-/// What strangers may take of a TcpTransport; as for QUIC.
+/// What strangers may take of a TcpTransport beside what resources::Manager counts; as for QUIC.
 struct TcpLimits {
-  std::size_t connections_max = kConnectionsMax;
-  std::size_t connections_per_ip_max = kConnectionsPerIpMax;
   std::size_t handshakes_max = kHandshakesMax;  ///< inbound; the oldest gives way to a newcomer
   /// Of inbound connections until lifted: beyond it a stream is reset, the connection closed as `gated`.
   std::optional<UntrustedLimits> untrusted;
@@ -38,6 +35,7 @@ class TcpTransport final : public Transport {
                Identity identity,
                Random& random,
                TcpLimits limits,
+               resources::Manager& resources,
                Listener& listener);
   TcpTransport(const TcpTransport&) = delete;
   TcpTransport& operator=(const TcpTransport&) = delete;
@@ -78,7 +76,7 @@ class TcpTransport final : public Transport {
   [[nodiscard]] Connection* find(ConnectionId id) const;
   /// After a call on a connection's muxer.
   static void touch(Connection& connection);
-  ConnectionPtr add(bool inbound, const SocketAddress& remote);
+  ConnectionPtr add(bool inbound, const SocketAddress& remote, resources::ConnectionScope share);
   async::Awaitable<void> accept_loop(std::size_t index);
   async::Awaitable<void> run(ConnectionPtr connection);
   async::Awaitable<Result<void>> upgrade(ConnectionPtr connection);
@@ -92,7 +90,6 @@ class TcpTransport final : public Transport {
   TcpLimits limits_;
   std::vector<Socket> sockets_;
   std::map<std::uint64_t, ConnectionPtr> connections_;
-  std::map<AddressBlock, std::size_t> per_ip_;
   std::set<std::uint64_t> handshakes_;  ///< inbound, oldest first
   std::uint64_t last_id_ = 0;
   std::uint64_t refused_ = 0;

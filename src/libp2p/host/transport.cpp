@@ -2,7 +2,14 @@
 
 #include <limits>
 
+#include "libp2p/host/stream.hpp"
+
 namespace nmp::libp2p {
+
+namespace {
+/// Buffers are counted in steps of this: a flow of small pieces does not count each.
+constexpr std::uint64_t kAccountStepBytes = 64UZ * 1024;
+}  // namespace
 
 StreamRead StreamCore::read(std::span<std::byte> buffer) {
   if (transport != nullptr) return transport->read(connection, id, buffer);
@@ -48,8 +55,32 @@ Transport::~Transport() {
   for (auto& [key, core] : draining_) core->transport = nullptr;
 }
 
-StreamCorePtr Transport::adopt(ConnectionId id, StreamId stream) {
-  auto core = std::make_shared<StreamCore>(*this, id, stream, executor_);
+resources::ConnectionScope* Transport::scope(ConnectionId id) {
+  const auto it = admitted_.find(id);
+  return it == admitted_.end() ? nullptr : &it->second.scope;
+}
+
+void Transport::admit(ConnectionId id, resources::ConnectionScope scope) {
+  admitted_.emplace(id, Admitted{std::move(scope)});
+}
+
+void Transport::dismiss(ConnectionId id) { admitted_.erase(id); }
+
+void Transport::account(ConnectionId id, std::uint64_t held_bytes) {
+  const auto it = admitted_.find(id);
+  if (it == admitted_.end()) return;
+  auto& counted = it->second.held_bytes;
+  const auto change = held_bytes > counted ? held_bytes - counted : counted - held_bytes;
+  if (change < kAccountStepBytes && (held_bytes > 0 || counted == 0)) return;
+  counted = held_bytes;
+  if (!it->second.scope.hold(held_bytes)) close(id, connection_code::kResourceLimit);
+}
+
+Result<StreamCorePtr> Transport::adopt(ConnectionId id, StreamId stream, resources::Direction direction) {
+  auto* connection = scope(id);
+  if (connection == nullptr) return fail(Errc::closed, "connection");
+  NMP_TRY(auto share, connection->open_stream(direction));
+  auto core = std::make_shared<StreamCore>(*this, id, stream, std::move(share), executor_);
   streams_.insert_or_assign({id, stream}, core);
   return core;
 }
@@ -102,6 +133,11 @@ void Transport::end_streams(ConnectionId id, bool by_us) {
         result = read(id, core.id, piece);
       }
       core.leftover_end = result.end;
+      // The connection counted it until now.
+      if (!core.scope.reserve(core.leftover.size())) {
+        core.leftover.clear();
+        core.leftover_end = false;
+      }
       core.last_code = peer_code(id, core.id);
     }
     release(id, core.id, 0);
@@ -117,6 +153,7 @@ void Transport::forget_streams() {
   }
   streams_.clear();
   draining_.clear();
+  admitted_.clear();
 }
 
 }  // namespace nmp::libp2p

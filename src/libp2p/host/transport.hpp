@@ -10,6 +10,7 @@
 #include "libp2p/host/limits.hpp"
 #include "libp2p/peer/multiaddr.hpp"
 #include "libp2p/quic/buffers.hpp"
+#include "libp2p/resources/manager.hpp"
 
 /// What a Host needs of a way to reach peers, and what all of them share: the streams of their connections.
 namespace nmp::libp2p {
@@ -60,8 +61,9 @@ class Transport {
     virtual void on_closed(ConnectionId id, const Error& why) = 0;
   };
 
-  Transport(async::Executor executor, const Clock& clock, Listener& listener)
-      : executor_(std::move(executor)), clock_(clock), listener_(listener) {}
+  /// What is borrowed outlives the transport.
+  Transport(async::Executor executor, const Clock& clock, resources::Manager& resources, Listener& listener)
+      : executor_(std::move(executor)), clock_(clock), resources_(resources), listener_(listener) {}
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
   virtual ~Transport();
@@ -96,8 +98,10 @@ class Transport {
   virtual void release(ConnectionId id, StreamId stream, std::uint64_t code) = 0;
   [[nodiscard]] virtual std::optional<std::uint64_t> peer_code(ConnectionId id, StreamId stream) const = 0;
 
-  /// The core of a stream of a live connection.
-  StreamCorePtr adopt(ConnectionId id, StreamId stream);
+  /// A connection's share of the host's limits; null once it is gone.
+  [[nodiscard]] resources::ConnectionScope* scope(ConnectionId id);
+  /// The core of a stream of a live connection whose peer is set. Errors: resources::Errc; release the stream then.
+  Result<StreamCorePtr> adopt(ConnectionId id, StreamId stream, resources::Direction direction);
   /// The Stream object is gone. `drain`: its writing is finished but the peer's negotiation answer is still under way;
   /// it is read and dropped before the stream ends.
   void let_go(const StreamCorePtr& core, bool drain);
@@ -105,6 +109,11 @@ class Transport {
   [[nodiscard]] Instant now() const { return clock_.now(); }
 
  protected:
+  /// A connection is counted from here until dismiss().
+  void admit(ConnectionId id, resources::ConnectionScope scope);
+  void dismiss(ConnectionId id);
+  /// Says what a connection's buffers hold now; closes the connection that may not hold it.
+  void account(ConnectionId id, std::uint64_t held_bytes);
   /// The stream is readable or writable again.
   void stream_changed(ConnectionId id, StreamId stream);
   /// The connection is over while its streams can still be read. `by_us`: what had arrived is dropped; else it stays
@@ -115,24 +124,32 @@ class Transport {
 
   async::Executor executor_;
   const Clock& clock_;
+  resources::Manager& resources_;
   Listener& listener_;
 
  private:
+  struct Admitted {
+    resources::ConnectionScope scope;
+    std::uint64_t held_bytes = 0;  ///< as counted last
+  };
   using StreamKey = std::pair<ConnectionId, StreamId>;
   void drain(StreamCore& core);
 
+  std::map<ConnectionId, Admitted> admitted_;
   std::map<StreamKey, StreamCorePtr> streams_;
   std::map<StreamKey, StreamCorePtr> draining_;
 };
 
 /// The part of a stream that its transport and the Stream object share: events arrive here.
 struct StreamCore {
-  StreamCore(Transport& owner, ConnectionId on, StreamId number, const async::Executor& executor)
-      : transport(&owner), connection(on), id(number), changed(executor) {}
+  StreamCore(
+      Transport& owner, ConnectionId on, StreamId number, resources::StreamScope share, const async::Executor& executor)
+      : transport(&owner), connection(on), id(number), scope(std::move(share)), changed(executor) {}
 
   Transport* transport;  ///< null once the connection is gone
   ConnectionId connection;
   StreamId id;
+  resources::StreamScope scope;
   async::Event changed;
   /// What had arrived when the connection ended.
   quic::ReceiveBuffer leftover;
