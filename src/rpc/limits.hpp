@@ -32,6 +32,9 @@ inline constexpr std::size_t kHandlersMax = 2 * kCallsMax;
 /// Before the first accepted intent: 4 streams, 64 KiB, 10 s (security.md, as above).
 inline constexpr std::size_t kProbationCallsMax = 4;
 inline constexpr Duration kProbationTime = std::chrono::seconds(10);
+/// An admitted connection without a call under way may lose its place to a newcomer after this: an agent that
+/// negotiates and runs is done with one step and at the next within seconds, and dials again if it was not.
+inline constexpr Duration kIdleTime = std::chrono::seconds(30);
 /// How long a connection that ends may take to send its GOAWAY, and then to see the peer's end.
 inline constexpr Duration kLingerTime = std::chrono::seconds(1);
 /// Pings on a quiet connection, and how long an answer may take.

@@ -280,6 +280,42 @@ TEST(Rpc, ConnectionsAboveTheCeilingTakeTheLeastWorthyPlace) {
       limits);
 }
 
+TEST(Rpc, AnAdmittedCallerWithoutCallsGivesWayInTime) {
+  ServerLimits limits;
+  limits.probation = true;
+  limits.connections_max = 2;
+  limits.idle_time = 100ms;
+  with_rig(
+      [](Rig& rig) -> Awaitable<void> {
+        rig.server.handle("/t.T/Admit", admit);
+        auto channel = [&] {
+          auto [near, far] = async::memory_pipe(rig.executor, 256 * 1024);
+          rig.tasks.spawn(Rig::run_server(rig.server, std::move(far)));
+          return Channel::make(rig.executor, std::move(near), ChannelOptions());
+        };
+        auto busy = channel();
+        EXPECT_TRUE(co_await busy->unary("/t.T/Admit", text("x"), CallOptions()));
+        auto call = busy->call("/t.T/EchoEach", CallOptions());
+        EXPECT_TRUE(co_await call->write(text("a")));
+        (void)co_await call->read();
+        auto idle = channel();
+        EXPECT_TRUE(co_await idle->unary("/t.T/Admit", text("x"), CallOptions()));
+        auto early = channel();
+        EXPECT_FALSE(co_await early->unary("/t.T/Admit", text("x"), CallOptions()));
+        (void)co_await async::sleep_until(in(150ms));
+        auto newcomer = channel();
+        EXPECT_TRUE(co_await newcomer->unary("/t.T/Admit", text("x"), CallOptions()));
+        EXPECT_TRUE(co_await idle->wait_closed());
+        EXPECT_TRUE(co_await call->write(text("b")));
+        auto answer = co_await call->read();
+        EXPECT_TRUE(answer && *answer);
+        call->writes_done();
+        EXPECT_TRUE((co_await call->finish()).ok());
+        for (auto* one : {busy.get(), idle.get(), early.get(), newcomer.get()}) co_await one->close();
+      },
+      limits);
+}
+
 TEST(Rpc, DrainLetsCallsEnd) {
   with_rig([](Rig& rig) -> Awaitable<void> {
     rig.start();

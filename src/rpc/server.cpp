@@ -101,11 +101,14 @@ class ServerConnection final : public Connection, public std::enable_shared_from
     flush();
   }
   [[nodiscard]] std::size_t calls() const { return handlers_; }
-  /// What is lost with it: nothing (it has begun no call, or is ending), a stranger, a caller that was admitted.
-  enum class Worth : std::uint8_t { nothing, stranger, caller };
+  /// What is lost with it: nothing (it has begun no call, or is ending), a stranger, a caller that was admitted and has
+  /// asked for nothing for a while, one that has.
+  enum class Worth : std::uint8_t { nothing, stranger, idle_caller, caller };
   [[nodiscard]] Worth worth() const {
     if (!spoken_ || stopping_ || ended_) return Worth::nothing;
-    return probation_end_ != kNever ? Worth::stranger : Worth::caller;
+    if (probation_end_ != kNever) return Worth::stranger;
+    const bool idle = handlers_ == 0 && async::system_clock().now() - last_call_ >= server_->limits.idle_time;
+    return idle ? Worth::idle_caller : Worth::caller;
   }
   [[nodiscard]] bool dropped() const { return dropped_; }
   /// Ends at once, without a word.
@@ -316,6 +319,7 @@ class ServerConnection final : public Connection, public std::enable_shared_from
     if (!call->result) cancel(*call);
     co_await call->task.close();
     --handlers_;
+    last_call_ = async::system_clock().now();
     finish(*call, call->result.value_or(Status(Code::cancelled, "cancelled")), /*at_once=*/false);
     server_->changed.notify_all();
   }
@@ -326,6 +330,7 @@ class ServerConnection final : public Connection, public std::enable_shared_from
   bool spoken_ = false;
   bool dropped_ = false;
   Instant probation_end_ = kNever;
+  Instant last_call_{};  ///< ended
 };
 
 }  // namespace detail

@@ -113,8 +113,9 @@ struct MethodOptions {
 
 struct ServerLimits {
   /// At a time. A newcomer above it takes the place of the oldest connection that has begun no call, else of the oldest
-  /// on probation; when there is none, it is closed.
+  /// on probation, else of the oldest that has had no call under way for idle_time; when there is none, it is closed.
   std::size_t connections_max = SIZE_MAX;
+  Duration idle_time = kIdleTime;
   std::size_t calls_max = kCallsMax;  ///< concurrent, per connection
   /// A new connection has few calls, one small window for all of them, and little time, until a handler calls
   /// admit_connection().
