@@ -22,6 +22,12 @@ std::string tcp_text(const server::TcpConfig& tcp) {
                      tcp.loopback->port);
 }
 
+/// Null: scaled to the machine.
+template <class T>
+nlohmann::json given(const std::optional<T>& value) {
+  return value ? nlohmann::json(*value) : nlohmann::json();
+}
+
 nlohmann::json json_of(const server::Config& config) {
   nlohmann::json json{{"listen", texts(config.listen)},
                       {"bootstrap", texts(config.bootstrap)},
@@ -32,7 +38,11 @@ nlohmann::json json_of(const server::Config& config) {
                         {"sessions_per_caller", config.limits.sessions_per_caller},
                         {"request", config.limits.request_bytes},
                         {"runs", config.limits.runs},
-                        {"worker_threads", config.limits.worker_threads}}},
+                        {"worker_threads", config.limits.worker_threads},
+                        {"connections", given(config.limits.connections)},
+                        {"connections_per_address", given(config.limits.connections_per_address)},
+                        {"streams_per_peer", given(config.limits.streams_per_peer)},
+                        {"network_memory", given(config.limits.network_memory_bytes)}}},
                       {"datasets", nlohmann::json::array()},
                       {"capabilities", nlohmann::json::array()}};
   for (const auto& dataset : config.datasets)
@@ -67,6 +77,14 @@ void print(const server::Config& config, Output& output) {
   output.line(fmt::format("limits      {} sessions ({} a caller), {} runs at a time on {} threads, requests of {}",
                           config.limits.sessions, config.limits.sessions_per_caller, config.limits.runs,
                           config.limits.worker_threads, server::size_text(config.limits.request_bytes)));
+  const auto& limits = config.limits;
+  const auto words = [](const auto& value) {
+    return value ? std::to_string(*value) : std::string("as the machine allows");
+  };
+  output.line(fmt::format(
+      "network     connections: {}; of one address: {}; streams of a peer: {}; memory: {}", words(limits.connections),
+      words(limits.connections_per_address), words(limits.streams_per_peer),
+      limits.network_memory_bytes ? server::size_text(*limits.network_memory_bytes) : "as the machine allows"));
   for (const auto& dataset : config.datasets)
     output.line(fmt::format("dataset     {}: {}{}", dataset.name, escape_text(dataset.path.string(), 1000),
                             dataset.commit ? "" : " (no commitment in receipts)"));

@@ -19,6 +19,8 @@
 namespace nmp::server {
 namespace {
 
+/// Connections or streams that a file may ask for.
+constexpr std::uint64_t kNetworkCountMax = 1'000'000;
 constexpr std::uint64_t kIntegerMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
 constexpr std::size_t kTextShownMax = 80;
 
@@ -458,6 +460,10 @@ void read_limits(Table& table, LimitsConfig& limits) {
   table.integer("watchdogs", limits.watchdogs, 1, 12'000);
   table.integer("watchdogs_per_caller", limits.watchdogs_per_caller, 1, 1000);
   table.size("watchdog_memory", limits.watchdog_memory, 64ULL << 20, 1ULL << 40);
+  table.integer("connections", limits.connections, 16, kNetworkCountMax);
+  table.integer("connections_per_address", limits.connections_per_address, 1, kNetworkCountMax);
+  table.integer("streams_per_peer", limits.streams_per_peer, 8, kNetworkCountMax);
+  table.size("network_memory", limits.network_memory_bytes, 64ULL << 20, 1ULL << 40);
   table.finish();
 }
 

@@ -57,6 +57,20 @@ TEST(Config, NothingGivesTheDefaults) {
   EXPECT_TRUE(parsed.problems.empty());
   EXPECT_EQ(parsed.config.listen.size(), 2U);
   EXPECT_EQ(parsed.config.limits.runs, 64U);
+  EXPECT_FALSE(parsed.config.limits.connections || parsed.config.limits.network_memory_bytes);
+}
+
+TEST(Config, WhatTheNetworkMayTakeIsRead) {
+  auto parsed = parse_config(
+      "[limits]\nconnections = 10_000\nconnections_per_address = 300\nstreams_per_peer = 20\nnetwork_memory = "
+      "\"2GiB\"",
+      "/");
+  EXPECT_TRUE(parsed.problems.empty());
+  const auto& limits = parsed.config.limits;
+  EXPECT_EQ(limits.connections, 10'000U);
+  EXPECT_EQ(limits.connections_per_address, 300U);
+  EXPECT_EQ(limits.streams_per_peer, 20U);
+  EXPECT_EQ(limits.network_memory_bytes, 2ULL << 30);
 }
 
 TEST(Config, RefusalsNameKeyLineAndColumn) {
@@ -86,6 +100,10 @@ TEST(Config, RefusalsNameKeyLineAndColumn) {
   EXPECT_THAT(first_problem("bootstrap = [\"/ip4/1.2.3.4/udp/1/quic-v1\"]"), HasSubstr("must end in /p2p/"));
   EXPECT_THAT(first_problem("[grants]\nissuers = [\"did:key:z\"]"), HasSubstr("grants are not available"));
   EXPECT_THAT(first_problem("[limits]\nruns = 0"), HasSubstr("must be from 1 to 1024"));
+  EXPECT_THAT(first_problem("[limits]\nconnections = 15"), HasSubstr("must be from 16 to 1000000"));
+  EXPECT_THAT(first_problem("[limits]\nconnections_per_address = 0"), HasSubstr("must be from 1 to 1000000"));
+  EXPECT_THAT(first_problem("[limits]\nstreams_per_peer = 7"), HasSubstr("must be from 8 to 1000000"));
+  EXPECT_THAT(first_problem("[limits]\nnetwork_memory = \"63MiB\""), HasSubstr("must be from 64MiB to 1TiB"));
   EXPECT_THAT(first_problem("a = = 1"), HasSubstr("f:1:5"));
   EXPECT_THAT(first_problem("listen = [\n"), HasSubstr("f:1:"));
 }

@@ -36,9 +36,13 @@ inline constexpr std::chrono::seconds kUploadTime = kSessionLife;
 /// reader that takes nothing has lost it.
 inline constexpr std::chrono::minutes kRunOverhead{5};
 /// Connections of the plain listener at a time, about 150 KiB each. All come from one address, so none is counted
-/// apart: a newcomer takes the place of one that has begun no call, else of a stranger's, never of one with an accepted
-/// intent.
+/// apart: a newcomer takes the place of one that has begun no call, else of a stranger's, else of one with an accepted
+/// intent that has had no call under way for half a minute.
 inline constexpr std::size_t kTcpConnectionsMax = 256;
+/// Streams of /nmp/grpc/1.0.0 at a time, about 150 KiB each with what they may hold unread before an accepted intent: a
+/// newcomer takes a place as above. An agent uses one; eight peers can come from one address.
+inline constexpr std::size_t kGrpcStreamsMax = 512;
+inline constexpr std::size_t kGrpcStreamsPerPeerMax = 16;
 
 /// Watchdogs of all callers, unless configured otherwise: 1,000 that sleep take some tens of MiB.
 inline constexpr std::uint32_t kWatchdogsDefault = 1000;

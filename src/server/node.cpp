@@ -8,8 +8,10 @@
 #include "core/capability.hpp"
 #include "crypto/random.hpp"
 #include "libp2p/host/dht.hpp"
+#include "libp2p/host/machine.hpp"
 #include "rpc/reflection.hpp"
 #include "server/manifest_service.hpp"
+#include "server/network_limits.hpp"
 #include "server/service.hpp"
 #include "server/watch_keeper.hpp"
 #include "store/storage_key.hpp"
@@ -19,7 +21,6 @@ namespace nmp::server {
 
 namespace {
 
-constexpr std::string_view kGrpcProtocol = "/nmp/grpc/1.0.0";
 constexpr std::chrono::seconds kSweepInterval{5};
 constexpr std::chrono::seconds kJoinDeadline{15};
 constexpr std::chrono::seconds kProvideDeadline{30};
@@ -77,6 +78,7 @@ class Node::Impl {
     host_options.listen = options.config.listen;
     host_options.key_log = options.key_log;
     host_options.limits.untrusted.reset();
+    host_options.limits.resources = network_limits(options.config.limits, libp2p::this_machine());
     NMP_TRY(host, libp2p::Host::make(executor, std::move(host_options)));
     NMP_TRY(manifests, ManifestService::make(*host, options.config, *store, async::system_clock()));
 
@@ -135,6 +137,7 @@ class Node::Impl {
       service = std::make_unique<Service>(std::move(parts));
       rpc::ServerLimits limits;
       limits.probation = true;
+      limits.connections_max = kGrpcStreamsMax;
       rpc_server = std::make_unique<rpc::Server>(executor, limits);
       service->register_with(*rpc_server);
       host->handle(std::string(kGrpcProtocol),
