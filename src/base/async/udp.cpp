@@ -94,7 +94,8 @@ class UdpSocket::Impl {
   bool gso = false;
   bool gro = false;
   std::size_t slot_bytes = kDatagramBytes;
-  Bytes memory;
+  /// Pages that nothing was received into take no memory.
+  std::unique_ptr<std::byte[]> memory;
   std::vector<UdpDatagram> received;
 
   int fd() { return descriptor.native_handle(); }
@@ -221,7 +222,7 @@ Result<std::unique_ptr<UdpSocket>> UdpSocket::bind(Executor executor, SocketAddr
   socklen_t segment_size = sizeof segment;
   impl->gso = options.gso && getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &segment_size) == 0;
   impl->slot_bytes = impl->gro ? kBundleBytes : kDatagramBytes;
-  impl->memory.resize(kBatch * impl->slot_bytes);
+  impl->memory = std::make_unique_for_overwrite<std::byte[]>(kBatch * impl->slot_bytes);
   return std::unique_ptr<UdpSocket>(new UdpSocket(std::move(impl)));
 }
 
@@ -249,7 +250,7 @@ Result<std::span<const UdpDatagram>> UdpSocket::receive() {
   std::array<iovec, kBatch> parts{};
   std::array<OsAddress, kBatch> from{};
   alignas(cmsghdr) std::array<Control, kBatch> controls{};
-  std::span<std::byte> memory(self.memory);
+  const std::span<std::byte> memory(self.memory.get(), kBatch * self.slot_bytes);
   for (std::size_t i = 0; i < kBatch; ++i) {
     parts[i] = {memory.subspan(i * self.slot_bytes).data(), self.slot_bytes};
     auto& header = messages[i].msg_hdr;
