@@ -3,9 +3,12 @@
 namespace nmp::libp2p {
 
 namespace {
-/// Read from the socket at once: two of the frames that go and rust send.
+/// Read from the socket at once, at most: two of the frames that go and rust send.
 constexpr std::size_t kReadBytes = 32UZ * 1024;
 }  // namespace
+
+NoiseStream::NoiseStream(async::ByteStreamPtr below, noise::Session session)
+    : below_(std::move(below)), session_(std::move(session)), read_size_(kReadBytes) {}
 
 async::Awaitable<Result<void>> NoiseStream::flush() {
   const auto output = session_.take_output();
@@ -15,7 +18,7 @@ async::Awaitable<Result<void>> NoiseStream::flush() {
 
 async::Awaitable<Result<bool>> NoiseStream::feed() {
   if (raw_at_ == raw_end_) {
-    raw_.resize(kReadBytes);
+    if (raw_.size() != read_size_.size()) Bytes(read_size_.size()).swap(raw_);
     raw_at_ = raw_end_ = 0;
     NMP_CO_TRY(const auto size, co_await below_->read_some(raw_));
     if (size == 0) {
@@ -23,6 +26,7 @@ async::Awaitable<Result<bool>> NoiseStream::feed() {
       co_return false;
     }
     raw_end_ = size;
+    read_size_.note(size);
   }
   NMP_CO_TRY(const auto taken, session_.on_bytes(ByteView(raw_).subspan(raw_at_, raw_end_ - raw_at_)));
   raw_at_ += taken;

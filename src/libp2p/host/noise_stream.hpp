@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/async/byte_stream.hpp"
+#include "libp2p/host/read_size.hpp"
 #include "libp2p/noise/session.hpp"
 
 namespace nmp::libp2p {
@@ -8,8 +9,7 @@ namespace nmp::libp2p {
 /// A byte stream inside another, secured by Noise. A stream that ends without the muxer's goodbye may have been cut.
 class NoiseStream final : public async::ByteStream {
  public:
-  NoiseStream(async::ByteStreamPtr below, noise::Session session)
-      : below_(std::move(below)), session_(std::move(session)) {}
+  NoiseStream(async::ByteStreamPtr below, noise::Session session);
 
   /// To be called once, before all else. `early`: what was read below already.
   /// Errors: noise::Errc, the stream's.
@@ -31,6 +31,7 @@ class NoiseStream final : public async::ByteStream {
 
   async::ByteStreamPtr below_;
   noise::Session session_;
+  ReadSize read_size_;
   Bytes raw_;  ///< a buffer; from raw_at_ to raw_end_ it was read below and not taken by the session yet
   std::size_t raw_at_ = 0;
   std::size_t raw_end_ = 0;

@@ -3,6 +3,7 @@
 #include "base/async/with_deadline.hpp"
 #include "libp2p/host/addresses.hpp"
 #include "libp2p/host/negotiate.hpp"
+#include "libp2p/host/read_size.hpp"
 
 namespace nmp::libp2p {
 
@@ -18,6 +19,8 @@ constexpr Duration kWriteTimeMax = std::chrono::seconds(30);
 constexpr Duration kGoodbyeTimeMax = std::chrono::seconds(1);
 constexpr std::size_t kReadBytes = 64UZ * 1024;
 constexpr std::size_t kWriteBytes = 64UZ * 1024;
+/// Headers and control frames beside the data of streams.
+constexpr std::size_t kFramesBytes = 1024;
 
 StreamId ours(yamux::StreamId id) { return StreamId{static_cast<std::int64_t>(id)}; }
 yamux::StreamId theirs(StreamId id) { return static_cast<yamux::StreamId>(id); }
@@ -220,7 +223,8 @@ async::Awaitable<void> TcpTransport::run(ConnectionPtr connection) {
 
 async::Awaitable<Result<void>> TcpTransport::read_loop(ConnectionPtr connection) {
   auto& c = *connection;
-  Bytes buffer(kReadBytes);
+  ReadSize wanted(kReadBytes);
+  Bytes buffer;
   ByteView input = c.early;
   for (;;) {
     c.received += input.size();
@@ -230,23 +234,29 @@ async::Awaitable<Result<void>> TcpTransport::read_loop(ConnectionPtr connection)
     dispatch(c);
     touch(c);
     if (c.muxer->closed() && !c.closing) co_return fail(Errc::closed, reason_of(*c.muxer));
+    if (buffer.size() != wanted.size()) Bytes(wanted.size()).swap(buffer);
     auto reading = c.stream->read_some(buffer);
     // The goodbye is the writer's, who then ends the stream.
     if (c.closing) reading = async::with_deadline(now() + kGoodbyeTimeMax, std::move(reading));
     NMP_CO_TRY(const auto size, co_await std::move(reading));
     if (size == 0) co_return fail(Errc::closed, "by the peer");
     input = ByteView(buffer).first(size);
+    wanted.note(size);
   }
 }
 
 async::Awaitable<void> TcpTransport::write_loop(ConnectionPtr connection) {
   auto& c = *connection;
-  Bytes buffer(kWriteBytes);
+  // As large as what there is to send; given back while there is nothing.
+  Bytes buffer;
   while (!c.over) {
+    const auto wanted = std::clamp<std::size_t>(c.muxer->unsent_bytes() + kFramesBytes, kFramesBytes, kWriteBytes);
+    if (buffer.size() < wanted) buffer.resize(wanted);
     const auto size = c.muxer->next_output(buffer, now());
     dispatch(c);
     if (size == 0) {
       if (c.muxer->closed()) break;
+      if (buffer.size() > kFramesBytes) Bytes().swap(buffer);
       auto woken = co_await c.wake.wait(c.muxer->deadline());
       if (!woken && woken.error().code == Errc::cancelled) break;
       if (now() >= c.muxer->deadline()) c.muxer->on_deadline(now());
