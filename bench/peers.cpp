@@ -1,10 +1,12 @@
 // Two libp2p hosts in two processes: pings, bytes in bulk, connections that do nothing.
 #include <fmt/format.h>
 
+#include "base/async/event.hpp"
 #include "base/async/task_group.hpp"
 #include "base/async/tcp.hpp"
 #include "bench.hpp"
 #include "crypto/random.hpp"
+#include "libp2p/host/machine.hpp"
 #include "libp2p/host/perf_service.hpp"
 #include "libp2p/ping/ping.hpp"
 #include "rpc/server.hpp"
@@ -111,10 +113,37 @@ async::Awaitable<Result<json>> send_bulk(Host& host, libp2p::PeerId peer, std::s
   co_return result;
 }
 
+/// Hosts that dial at the same time.
+struct Crowd {
+  explicit Crowd(const async::Executor& executor) : changed(executor) {}
+  async::Event changed;
+  Meter meter{0};
+  std::size_t connected = 0;
+  std::optional<Error> failure;
+};
+
+async::Awaitable<void> join(Host* host, libp2p::PeerInfo peer, Crowd* crowd) {
+  const auto begun = async::system_clock().now();
+  auto connected = co_await host->connect(std::move(peer), in(kPatience));
+  crowd->meter.add(std::chrono::duration<double, std::micro>(async::system_clock().now() - begun).count());
+  if (connected) {
+    ++crowd->connected;
+  } else if (!crowd->failure) {
+    crowd->failure = connected.error();
+  }
+  crowd->changed.notify_all();
+}
+
 }  // namespace
 
-Command serve(async::MainLoop& loop, Options /*options*/) {
+Command serve(async::MainLoop& loop, Options options) {
   auto settings = host_options();
+  if (options.has("connections")) {
+    NMP_CO_TRY(const auto connections, options.number("connections", 0));
+    settings.limits.resources = libp2p::resources::Limits::scaled(libp2p::this_machine());
+    settings.limits.resources->set_connections(connections);
+    settings.limits.resources->system.descriptors = settings.limits.resources->transient.descriptors = SIZE_MAX;
+  }
   for (const auto* at : {"/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"}) {
     NMP_CO_TRY(auto listen, libp2p::Multiaddr::parse(at));
     settings.listen.push_back(std::move(listen));
@@ -137,6 +166,12 @@ Command serve(async::MainLoop& loop, Options /*options*/) {
   line["tcp"] = fmt::format("127.0.0.1:{}", listener->port());
   say(line);
   co_await loop.until_interrupted();
+  const auto held = host->resources();
+  line = json();
+  line["connections"] = held.system.usage.connections();
+  line["refused"] = host->stats().handshakes_refused + held.system.refused + held.transient.refused;
+  line["opened"] = host->stats().connections_opened;
+  say(line);
   listener->close();
   co_await server.close();
   co_await tasks.close();
@@ -198,30 +233,40 @@ Command perf(async::MainLoop& loop, Options options) {
   co_return result;
 }
 
-/// Holds one connection of each of `--count` hosts until it is killed.
+/// Holds one connection of each of `--count` hosts until it is killed; begins `--per-second` of them a second, or each
+/// when the one before is up.
 Command idle(async::MainLoop& loop, Options options) {
   NMP_CO_TRY(const auto peer, parse_peer(options.text("dial")));
   NMP_CO_TRY(const auto count, options.number("count", 200));
+  NMP_CO_TRY(const auto per_second, options.number("per-second", 0));
   std::vector<std::unique_ptr<Host>> hosts;
-  auto result = Result<json>(json());
-  while (result && hosts.size() < count) {
+  Crowd crowd(loop.executor());
+  async::TaskGroup dials(loop.executor());
+  const auto begun = async::system_clock().now();
+  while (!crowd.failure && hosts.size() < count && !loop.interrupted()) {
+    if (per_second > 0)
+      NMP_CO_CHECK(co_await async::sleep_until(begun + std::chrono::seconds(1) * hosts.size() / per_second));
     auto host = Host::make(loop.executor(), host_options());
     if (!host) {
-      result = fail(host.error());
+      crowd.failure = host.error();
       break;
     }
     hosts.push_back(std::move(*host));
-    auto connected = co_await hosts.back()->connect(peer, in(kPatience));
-    if (!connected) result = fail(connected.error());
+    dials.spawn(join(hosts.back().get(), peer, &crowd));
+    while (per_second == 0 && !crowd.failure && crowd.connected < hosts.size())
+      NMP_CO_CHECK(co_await crowd.changed.wait(in(kPatience)));
   }
-  if (result) {
-    json line;
+  while (!crowd.failure && crowd.connected < hosts.size()) NMP_CO_CHECK(co_await crowd.changed.wait(in(kPatience)));
+  if (!crowd.failure) {
+    auto line = crowd.meter.result();
     line["connected"] = hosts.size();
     say(line);
     co_await loop.until_interrupted();
   }
+  co_await dials.close();
   for (auto& host : hosts) co_await host->close();
-  co_return result;
+  if (crowd.failure) co_return fail(*crowd.failure);
+  co_return json();
 }
 
 }  // namespace nmp::bench
