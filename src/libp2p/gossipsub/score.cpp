@@ -132,7 +132,7 @@ void Scores::decay(Peer& peer) {
 
 void Scores::advance(Instant now) {
   for (auto it = peers_.begin(); it != peers_.end();) {
-    if (it->second.forget_at && *it->second.forget_at <= now) {
+    if (const auto& forget_at = it->second.forget_at; forget_at && *forget_at <= now) {
       --gone_;
       it = peers_.erase(it);
       continue;
