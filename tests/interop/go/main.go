@@ -11,6 +11,7 @@
 // WHAT: ping, identify, echo, perf (--upload and --download bytes on one stream), h2 (one HTTP/2 request for --path inside a stream of --protocol) and
 // refuse-wrong-peer (the same address under another peer id must not connect); for bench/run also ping-kept
 // (pings on one stream) and discard (--bytes in bulk), both with --peer-pid.
+// --noise: no TLS over TCP.
 // --keylog FILE appends TLS secrets in the NSS key log format.
 package main
 
@@ -38,6 +39,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
@@ -70,7 +72,7 @@ func version() string {
 	return "unknown"
 }
 
-func newHost(listen, keylog string) (host.Host, error) {
+func newHost(listen, keylog string, noiseOnly bool) (host.Host, error) {
 	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -90,6 +92,9 @@ func newHost(listen, keylog string) (host.Host, error) {
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.DisableRelay(),
 		libp2p.UserAgent("go-libp2p/" + version()),
+	}
+	if noiseOnly {
+		options = append(options, libp2p.Security(noise.ID, noise.New))
 	}
 	if listen == "" {
 		options = append(options, libp2p.NoListenAddrs)
@@ -315,6 +320,7 @@ func run() (string, result, error) {
 	wait := flag.Duration("wait", 0, "idle on the connection before --do")
 	size := flag.Int("bytes", 1<<20, "random bytes to echo")
 	text := flag.String("text", "", "text to echo instead")
+	noiseOnly := flag.Bool("noise", false, "over TCP, Noise alone")
 	keylog := flag.String("keylog", "", "NSS key log file to append to")
 	upload := flag.Int("upload", 1<<20, "bytes that --do perf sends")
 	download := flag.Int("download", 1<<20, "bytes that --do perf asks for")
@@ -339,7 +345,7 @@ func run() (string, result, error) {
 	if (*listen == "") == (*dial == "") {
 		return "usage", nil, errors.New("one of --listen and --dial")
 	}
-	h, err := newHost(*listen, *keylog)
+	h, err := newHost(*listen, *keylog, *noiseOnly)
 	if err != nil {
 		return *what, nil, err
 	}
