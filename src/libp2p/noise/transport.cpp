@@ -1,5 +1,7 @@
 #include "libp2p/noise/transport.hpp"
 
+#include <cstring>
+
 #include "base/codec.hpp"
 #include "libp2p/noise/limits.hpp"
 
@@ -47,7 +49,8 @@ void Transport::consume(std::size_t size) {
 
 std::size_t Transport::read(std::span<std::byte> out) {
   auto piece = unread().first(std::min(out.size(), unread().size()));
-  std::ranges::copy(piece, out.begin());
+  // libstdc++ 12 copies between spans byte by byte: a quarter of a receiver's time.
+  if (!piece.empty()) std::memcpy(out.data(), piece.data(), piece.size());
   consume(piece.size());
   return piece.size();
 }
