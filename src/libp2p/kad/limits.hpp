@@ -38,6 +38,13 @@ inline constexpr std::size_t kBeta = 3;
 inline constexpr std::size_t kPeersPerAnswerMax = kK;
 /// Peers in one lookup in all: what an adversary with endless identities can make us remember and ask.
 inline constexpr std::size_t kPeersPerLookupMax = 500;
+/// Disjoint paths of one lookup. More of them share alpha, so that each is slower; bench/kad_simulation says what they
+/// cost and what they hold off. S/Kademlia: 4 to 8; rust: alpha, off by default.
+inline constexpr std::size_t kPaths = 4;
+inline constexpr std::size_t kPathsMax = 16;
+/// Peers of one IP group (ip_group.hpp) that one path asks: as many as one bucket may hold.
+inline constexpr std::size_t kGroupPathMax = 3;
+inline constexpr std::size_t kWideGroupPathMax = 8;
 /// One request, dialling included. go and rust: 10 s.
 inline constexpr std::chrono::seconds kRequestTimeout{10};
 /// A whole lookup unless its caller says otherwise. rust and go: 60 s.
@@ -49,6 +56,10 @@ inline constexpr std::chrono::seconds kLookupTimeout{60};
 /// nim: 10 per /24; go: 3 and 2 per /16. Private and loopback addresses are not counted.
 inline constexpr std::size_t kGroupTableMax = 10;
 inline constexpr std::size_t kGroupBucketMax = 3;
+/// The same for an IPv4 /16 or an IPv6 /32, so that whoever rents many small networks of one provider holds less than
+/// half of a bucket of 20; more than go's, since a data centre's honest peers share a /16 too.
+inline constexpr std::size_t kWideGroupTableMax = 40;
+inline constexpr std::size_t kWideGroupBucketMax = 8;
 /// Requests in a row that a member leaves unanswered before it goes.
 inline constexpr std::size_t kFailuresMax = 3;
 /// A member that has been of no use for this long may make room for a newcomer. go: twice the refresh period.
@@ -60,6 +71,36 @@ inline constexpr std::chrono::minutes kRefreshInterval{10};
 /// Below this many members the node bootstraps anew. go: 10, checked each 2 min.
 inline constexpr std::size_t kTableLow = 10;
 inline constexpr std::chrono::minutes kTableCheckInterval{2};
+
+/// Newcomers asked at once whether they answer before they become members, and stale members asked whether they still
+/// do; more wait for the next occasion.
+inline constexpr std::size_t kChecksMax = 32;
+/// Own keys announced anew at once.
+inline constexpr std::size_t kRepublishesMax = 4;
+/// How often a node looks whether something periodic is due.
+inline constexpr std::chrono::seconds kTick{15};
+/// Peers remembered across restarts: more than enough to find the others again.
+inline constexpr std::size_t kSnapshotPeersMax = 64;
+/// A snapshot in all: 16 Ki provider records of 100 to 200 bytes, with room for fat ones.
+inline constexpr std::size_t kSnapshotBytesMax = 8UZ * 1024 * 1024;
+
+// ---- the network's size, and places that are too crowded
+
+/// Closest peers that a lookup must have found to say something; lookups behind the first estimate; lookups kept.
+inline constexpr std::size_t kSizePeersMin = 8;
+inline constexpr std::size_t kSizeSamplesMin = 5;
+inline constexpr std::size_t kSizeSamples = 50;
+/// A place this much denser than the network is crowded. With 20 peers chance does that once in 3000 lookups (a Poisson
+/// count of 20 where 8 are expected); sybils that own a key are 10 times denser and more.
+inline constexpr double kCrowdedFactor = 2.5;
+/// There a provider record goes to this many times k peers, so that some are not the sybils.
+inline constexpr std::size_t kCrowdedSpread = 3;
+
+// ---- client or server
+
+/// Different peers that must have reached us by themselves before we call ourselves reachable, and how long it counts.
+inline constexpr std::size_t kInboundEvidence = 3;
+inline constexpr std::chrono::hours kInboundEvidenceTtl{1};
 
 // ---- what is stored for others
 
@@ -76,6 +117,19 @@ inline constexpr std::size_t kRecordsPerPeerMax = 64;
 inline constexpr std::size_t kProvidersPerKeyMax = 64;
 inline constexpr std::size_t kProviderKeysPerPeerMax = 1024;
 inline constexpr std::size_t kProvidersMax = 16 * 1024;
+
+// ---- requests of one peer
+
+/// A lookup asks a peer once, and a busy agent in a small mesh makes some tens of lookups a second; all beyond is
+/// refused, and the stream reset. 100 requests are about 5 ms of work.
+inline constexpr double kRequestsPerSecond = 100;
+inline constexpr double kRequestsBurst = 2000;
+/// Of these, PUT_VALUE and ADD_PROVIDER, which make us keep something. In a mesh of no more than 20 peers each of them
+/// gets every record of a provider at once: as many as it may have here.
+inline constexpr double kStoresPerSecond = 20;
+inline constexpr double kStoresBurst{kProviderKeysPerPeerMax};
+/// Peers whose rate is remembered: all connections that a host has, and as many again that left a moment ago.
+inline constexpr std::size_t kRatePeersMax = 4096;
 
 // ---- streams and work, for the acting driver
 
