@@ -22,12 +22,12 @@ PeerId peer(std::byte fill) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto self = peer(std::byte{1});
   const auto asker = peer(std::byte{2});
-  kad::RoutingTable table(self, kad::TableOptions{});
-  kad::Validators validators;
+  kad::RoutingPolicy policy;
+  kad::RoutingTable table(self, kad::TableOptions{}, policy);
   auto unknown = [](const PeerId&) -> std::optional<PeerInfo> { return std::nullopt; };
   kad::ServerOptions options;
   options.providers.records_max = 8;
-  kad::Server server(table, validators, unknown, options);
+  kad::Server server(table, policy, unknown, options);
   kad::Now now{Instant{std::chrono::hours(1)}, 1000};
 
   kad::Splitter splitter;

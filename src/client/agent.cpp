@@ -28,7 +28,7 @@ class Agent::Impl {
        std::unique_ptr<libp2p::Host> node)
       : executor(std::move(on)), options(std::move(given)), store(std::move(records)), host(std::move(node)) {
     libp2p::DhtOptions dht_options;
-    dht_options.server = false;
+    dht_options.mode = libp2p::kad::Mode::client;
     dht_options.bootstrap = options.bootstrap;
     dht = std::make_unique<libp2p::Dht>(*host, std::move(dht_options));
   }

@@ -7,24 +7,25 @@
 
 #include "base/async/event.hpp"
 #include "base/async/task_group.hpp"
-#include "base/random.hpp"
 #include "libp2p/host/dht_streams.hpp"
 #include "libp2p/host/host.hpp"
-#include "libp2p/kad/query.hpp"
-#include "libp2p/kad/routing_table.hpp"
-#include "libp2p/kad/server.hpp"
+#include "libp2p/kad/node.hpp"
 
 namespace nmp::libp2p {
 
 struct DhtOptions {
-  /// A network of its own: tables never mix with those of IPFS (`/ipfs/kad/1.0.0`).
-  std::string protocol = "/nmp/kad/1.0.0";
-  /// Serves and advertises the protocol; a client only asks.
-  bool server = true;
+  /// Protocol id, distance, who is in the table, whom a lookup asks next, which values are valid: kad/policy.hpp. Never
+  /// null. The default is standard Kademlia under `/nmp/kad/1.0.0` without validators, for provider records only.
+  std::unique_ptr<kad::RoutingPolicy> policy = std::make_unique<kad::RoutingPolicy>();
+  /// A server answers and advertises the protocol; a client only asks; automatic: kad/mode.hpp.
+  kad::Mode mode = kad::Mode::server;
   std::size_t k = kad::kK;
   std::size_t alpha = kad::kAlpha;
   std::size_t beta = kad::kBeta;
-  /// Members per /24 and /48 are limited in the table; off for meshes inside one subnet.
+  /// Disjoint paths of a lookup.
+  std::size_t paths = kad::kPaths;
+  /// Members per IP group are limited in the table, and peers asked in a lookup; off for meshes inside one public
+  /// subnet.
   bool diversity = true;
   std::size_t message_bytes_max = kad::kMessageBytesMax;
   Duration request_timeout = kad::kRequestTimeout;
@@ -32,16 +33,15 @@ struct DhtOptions {
   Duration provide_interval = kad::kProvideInterval;
   /// Where to join, at first and again when the table runs low.
   std::vector<PeerInfo> bootstrap;
-  /// For the values of put_value, get_value and those that others store here.
-  kad::Validators validators;
+  /// Outlives the Dht.
   kad::Observer* observer = nullptr;
 };
 
 using LookupStats = kad::LookupStats;
 
-/// The Kademlia DHT on a Host: a thin loop around the machines of libp2p/kad. Network thread only.
+/// The Kademlia DHT on a Host: a thin loop around kad::Node, which decides everything. Network thread only.
 /// close() before destruction, and before the Host's; the destructor asserts it.
-/// Peers that identify with the protocol, and peers that answer a request of it, become members of the table.
+/// Peers that answer a request become members of the table; those that identify with the protocol are asked one.
 class Dht final : private HostObserver {
  public:
   /// `host` outlives the Dht. As a server it answers from here on.
@@ -84,60 +84,61 @@ class Dht final : private HostObserver {
 
   /// Of the last lookup that one of the calls above made.
   [[nodiscard]] const LookupStats& last_stats() const { return last_stats_; }
-  [[nodiscard]] const kad::RoutingTable& table() const { return table_; }
-  [[nodiscard]] const kad::Server& server() const { return server_; }
+  [[nodiscard]] const kad::RoutingTable& table() const { return node_.table(); }
+  [[nodiscard]] const kad::Server& server() const { return node_.server(); }
+  /// How many peers serve the network, as far as lookups tell; nothing after too few of them.
+  [[nodiscard]] std::optional<double> network_size() const { return node_.network_size().estimate(); }
+  /// Whether the protocol is served and advertised at present.
+  [[nodiscard]] bool serves() const { return serving_protocol_; }
+  /// What a reachability test found; moves a node in Mode::automatic.
+  void on_reachability(kad::Reachability verdict);
+
+  /// Others' provider records and some members, to be kept across a restart; at most kad::kSnapshotBytesMax.
+  [[nodiscard]] Bytes snapshot() const;
+  /// Before bootstrap(). Errors: malformed, truncated, too_large, unsupported.
+  Result<void> restore(ByteView snapshot);
 
   /// Stops serving and asking; calls in progress end with `cancelled`.
   async::Awaitable<void> close();
 
  private:
-  struct Run;
-  struct Tally;
-  using RunPtr = std::shared_ptr<Run>;      // the caller's loop and its requests in flight
-  using TallyPtr = std::shared_ptr<Tally>;  // likewise
   class Call;
 
+  void connected(const PeerId& peer, const Multiaddr& address, bool inbound) override;
   void identified(const PeerId& peer, const PeerDetails& details) override;
   void disconnected(const PeerId& peer) override;
 
-  async::Awaitable<Result<RunPtr>> run(kad::Query::Want want,
-                                       std::vector<PeerInfo> seeds,
-                                       ProviderFound found,
-                                       Instant deadline);
-  async::Awaitable<void> ask(RunPtr run, PeerInfo peer);
-  async::Awaitable<Result<void>> look_up_self(Instant deadline);
-  async::Awaitable<Result<void>> refresh_buckets(Instant deadline);
-  async::Awaitable<Result<std::size_t>> announce(Bytes key, Instant deadline);
-  async::Awaitable<void> deliver(TallyPtr tally, PeerInfo peer, kad::Message message, Instant deadline);
-  async::Awaitable<Result<std::size_t>> send_to_all(std::vector<PeerInfo> peers,
-                                                    kad::Message message,
-                                                    Instant deadline);
-  async::Awaitable<void> maintain();
+  /// Carries out what the node wants after each call of one of its functions.
+  void pump();
+  async::Awaitable<Result<kad::Outcome>> end_of(kad::CallId id);
+  async::Awaitable<void> perform(kad::Request request);
+  async::Awaitable<void> keep_time();
+  void advertise();
 
   static async::Awaitable<void> accept(std::shared_ptr<Dht*> self, StreamPtr stream);
   async::Awaitable<void> serve(StreamPtr stream);
   async::Awaitable<Result<void>> serve_requests(Stream& stream);
 
   [[nodiscard]] std::optional<PeerInfo> known(const PeerId& peer) const;
-  [[nodiscard]] std::vector<PeerInfo> seeds_for(const kad::Key& target) const;
   [[nodiscard]] bool closed() const { return self_ == nullptr; }
 
   Host& host_;
   DhtOptions options_;
-  kad::Observer& observer_;
-  kad::RoutingTable table_;
-  kad::Server server_;
+  kad::Node node_;
   async::TaskGroup tasks_;
   DhtStreams streams_;
-  async::Event call_ended_;
+  async::Event call_ended_;     ///< of the public functions
+  async::Event finished_news_;  ///< something in finished_
+  async::Event rearm_;          ///< the node's deadline has come closer than armed_
+  Instant armed_ = kNever;
   std::size_t calls_ = 0;       ///< of the public functions, in progress
   std::shared_ptr<Dht*> self_;  // this, for handlers that the host has yet to start; null once closed
+  std::map<kad::CallId, kad::Finished> finished_;
+  std::map<kad::CallId, ProviderFound> watchers_;
   std::map<PeerId, std::size_t> serving_;
   std::size_t serving_total_ = 0;
-  std::map<Bytes, Instant> provided_;  ///< our keys, and when they were announced
+  bool serving_protocol_ = false;
   LookupStats last_stats_;
-  bool maintaining_ = false;
-  bool lost_ = false;  ///< a connection to a member, since the table was looked at
 };
 
 }  // namespace nmp::libp2p

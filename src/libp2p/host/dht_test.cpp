@@ -37,11 +37,11 @@ class DhtTest : public testing::Test {
     Node node;
     node.host = Host::make(context_.get_executor(), std::move(options)).value();
     DhtOptions dht;
-    dht.server = server;
+    dht.mode = server ? kad::Mode::server : kad::Mode::client;
     dht.k = 6;
     dht.alpha = 3;
     dht.bootstrap = std::move(bootstrap);
-    dht.validators = kad::number_validators();
+    dht.policy = std::make_unique<kad::RoutingPolicy>(std::string(kad::kProtocol), kad::number_validators());
     node.dht = std::make_unique<Dht>(*node.host, std::move(dht));
     return node;
   }

@@ -3,7 +3,6 @@
 #include <bit>
 
 #include "crypto/hash.hpp"
-#include "libp2p/kad/limits.hpp"
 
 namespace nmp::libp2p::kad {
 
@@ -22,15 +21,6 @@ std::size_t common_prefix_length(const Key& a, const Key& b) {
     if (difference != 0) return i * 8 + static_cast<std::size_t>(std::countl_zero(difference));
   }
   return a.bytes.size() * 8;
-}
-
-Bytes raw_key_in_bucket(const Key& self, std::size_t prefix, Random& random) {
-  NMP_ASSERT(prefix <= kRefreshPrefixMax);
-  Bytes raw{std::byte{0x12}, std::byte{0x20}};  // sha2-256, 32 bytes: what a hashed peer ID looks like
-  raw.resize(34);
-  do random.fill(std::span(raw).subspan(2));
-  while (common_prefix_length(self, Key::of(raw)) != prefix);
-  return raw;
 }
 
 }  // namespace nmp::libp2p::kad

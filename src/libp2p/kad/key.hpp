@@ -3,7 +3,6 @@
 #include <compare>
 
 #include "base/bytes.hpp"
-#include "base/random.hpp"
 #include "libp2p/peer/peer_id.hpp"
 
 namespace nmp::libp2p::kad {
@@ -29,9 +28,5 @@ struct Distance {
 [[nodiscard]] Distance distance(const Key& a, const Key& b);
 /// Leading bits that two keys share: 0 to 256.
 [[nodiscard]] std::size_t common_prefix_length(const Key& a, const Key& b);
-
-/// Raw bytes, shaped like a peer ID, whose place shares exactly `prefix` leading bits with `self`: what a bucket
-/// refresh looks up. Found by trial, so the time doubles with each bit; `prefix` <= kRefreshPrefixMax.
-[[nodiscard]] Bytes raw_key_in_bucket(const Key& self, std::size_t prefix, Random& random);
 
 }  // namespace nmp::libp2p::kad

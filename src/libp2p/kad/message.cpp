@@ -12,6 +12,13 @@ enum : std::uint32_t { kType = 1, kMessageKey = 2, kRecord = 3, kCloserPeers = 8
 enum : std::uint32_t { kRecordKey = 1, kRecordValue = 2, kRecordTimeReceived = 5 };
 enum : std::uint32_t { kPeerId = 1, kPeerAddresses = 2 };
 
+Result<void> want_bytes(const ProtobufField& field) {
+  if (field.wire_type != 2) return fail(Errc::malformed, "kad: wire type");
+  return {};
+}
+
+}  // namespace
+
 Bytes encode_peer(const PeerInfo& peer) {
   ProtobufWriter out;
   out.bytes(kPeerId, peer.id.bytes());
@@ -20,49 +27,6 @@ Bytes encode_peer(const PeerInfo& peer) {
   return out.take();
 }
 
-/// The tag, the length in at most two bytes, the body.
-std::size_t peer_field_size(const Bytes& body) { return 3 + body.size(); }
-
-std::vector<Bytes> encode_peers(const std::vector<PeerInfo>& peers) {
-  std::vector<Bytes> bodies;
-  bodies.reserve(peers.size());
-  for (const auto& peer : peers) bodies.push_back(encode_peer(peer));
-  return bodies;
-}
-
-/// How many bodies from `begin` on fit; `room` shrinks by them.
-std::size_t take_fitting(const std::vector<Bytes>& bodies, std::size_t begin, std::size_t& room) {
-  auto end = begin;
-  while (end < bodies.size() && peer_field_size(bodies[end]) <= room) room -= peer_field_size(bodies[end++]);
-  return end;
-}
-
-Result<void> want_bytes(const ProtobufField& field) {
-  if (field.wire_type != 2) return fail(Errc::malformed, "kad: wire type");
-  return {};
-}
-
-Result<Record> decode_record(ByteView bytes) {
-  Record record;
-  ProtobufReader reader(bytes);
-  while (true) {
-    NMP_TRY(auto field, reader.next());
-    if (!field) return record;
-    if (field->number == kRecordKey) {
-      NMP_CHECK(want_bytes(*field));
-      if (field->bytes.size() > kKeyBytesMax) return fail(Errc::too_large, "kad: record key");
-      record.key = to_bytes(field->bytes);
-    } else if (field->number == kRecordValue) {
-      NMP_CHECK(want_bytes(*field));
-      record.value = to_bytes(field->bytes);
-    } else if (field->number == kRecordTimeReceived) {
-      NMP_CHECK(want_bytes(*field));
-      if (field->bytes.size() <= kTimeReceivedBytesMax) record.time_received = string_of(field->bytes);
-    }
-  }
-}
-
-/// Nothing if the ID is no peer ID; errors only for a broken protobuf.
 Result<std::optional<PeerInfo>> decode_peer(ByteView bytes) {
   std::optional<PeerId> id;
   std::vector<Multiaddr> addresses;
@@ -83,6 +47,45 @@ Result<std::optional<PeerInfo>> decode_peer(ByteView bytes) {
   }
   if (!id) return std::nullopt;
   return std::optional(PeerInfo{*id, std::move(addresses)});
+}
+
+namespace {
+
+/// The tag, the length in at most two bytes, the body.
+std::size_t peer_field_size(const Bytes& body) { return 3 + body.size(); }
+
+std::vector<Bytes> encode_peers(const std::vector<PeerInfo>& peers) {
+  std::vector<Bytes> bodies;
+  bodies.reserve(peers.size());
+  for (const auto& peer : peers) bodies.push_back(encode_peer(peer));
+  return bodies;
+}
+
+/// How many bodies from `begin` on fit; `room` shrinks by them.
+std::size_t take_fitting(const std::vector<Bytes>& bodies, std::size_t begin, std::size_t& room) {
+  auto end = begin;
+  while (end < bodies.size() && peer_field_size(bodies[end]) <= room) room -= peer_field_size(bodies[end++]);
+  return end;
+}
+
+Result<Record> decode_record(ByteView bytes) {
+  Record record;
+  ProtobufReader reader(bytes);
+  while (true) {
+    NMP_TRY(auto field, reader.next());
+    if (!field) return record;
+    if (field->number == kRecordKey) {
+      NMP_CHECK(want_bytes(*field));
+      if (field->bytes.size() > kKeyBytesMax) return fail(Errc::too_large, "kad: record key");
+      record.key = to_bytes(field->bytes);
+    } else if (field->number == kRecordValue) {
+      NMP_CHECK(want_bytes(*field));
+      record.value = to_bytes(field->bytes);
+    } else if (field->number == kRecordTimeReceived) {
+      NMP_CHECK(want_bytes(*field));
+      if (field->bytes.size() <= kTimeReceivedBytesMax) record.time_received = string_of(field->bytes);
+    }
+  }
 }
 
 Result<void> read_peer(const ProtobufField& field, std::vector<PeerInfo>& peers) {

@@ -52,6 +52,11 @@ Result<Bytes> encode_delimited(const Message& message);
 /// or message; unsupported for an unknown type.
 Result<Message> decode(ByteView bytes, std::size_t message_bytes_max = kMessageBytesMax);
 
+/// A peer as it stands in a message: its ID and at most kAddressesPeerMax addresses.
+[[nodiscard]] Bytes encode_peer(const PeerInfo& peer);
+/// Nothing if the ID is no peer ID. Errors: malformed, truncated.
+Result<std::optional<PeerInfo>> decode_peer(ByteView bytes);
+
 /// Cuts a byte stream into messages, of which several may follow each other on one stream.
 class Splitter {
  public:

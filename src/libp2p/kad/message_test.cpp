@@ -99,13 +99,6 @@ TEST(KadKey, DistancesOfTheComputedVectors) {
   EXPECT_LT(distance(self, near), distance(self, other));
 }
 
-TEST(KadKey, RefreshKeysFallIntoTheirBucket) {
-  SeededRandom random(5);
-  auto self = Key::of(kSelf);
-  for (std::size_t prefix = 0; prefix < 10; ++prefix)
-    EXPECT_EQ(common_prefix_length(self, Key::of(raw_key_in_bucket(self, prefix, random))), prefix);
-}
-
 TEST(KadMessage, FullAnswersStayUnderRustsLimitAndKeepCloserPeers) {
   Message answer;
   answer.type = MessageType::get_providers;

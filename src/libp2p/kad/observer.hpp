@@ -16,6 +16,8 @@ class Observer {
   virtual void on_request(const PeerId& /*from*/, MessageType /*type*/) {}
   /// A request that got no answer, or whose record was not kept; `reason` is a fixed snake_case word.
   virtual void on_refused(const PeerId& /*from*/, MessageType /*type*/, std::string_view /*reason*/) {}
+  /// Peers stand `crowding` times denser around a key of ours than in the network: probably sybils that want to own it.
+  virtual void on_crowded_place(ByteView /*key*/, double /*crowding*/) {}
   /// A value in an answer to us that its validator refused.
   virtual void on_bad_value(const PeerId& /*from*/) {}
 };

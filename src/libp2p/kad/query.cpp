@@ -9,14 +9,15 @@ namespace nmp::libp2p::kad {
 Query::Query(Want want,
              const PeerId& self,
              const std::vector<PeerInfo>& seeds,
-             const Validators& validators,
+             RoutingPolicy& policy,
              LookupOptions options,
              Instant now,
              Observer& observer)
     : want_(std::move(want)),
-      validators_(validators),
+      policy_(policy),
       observer_(observer),
-      lookup_(Key::of(want_.key), self, seeds, options, now) {
+      lookup_(Key::of(want_.key), self, seeds, policy, options, now),
+      providers_of_path_(lookup_.paths()) {
   request_.type = want_.type;
   request_.key = want_.key;
 }
@@ -42,13 +43,14 @@ void Query::on_answer(const PeerId& peer, const Message& answer, Instant now, Un
     enough = want_.enough != 0 && values_ >= want_.enough;
   } else if (want_.type == MessageType::get_providers) {
     for (const auto& provider : answer.provider_peers) {
-      if (providers_seen_.size() + providers_unaddressed_.size() >= kPeersPerLookupMax) break;
+      auto& of_path = providers_of_path_[lookup_.path(peer).value_or(0)];
+      if (of_path >= kPeersPerLookupMax / lookup_.paths()) break;
       if (provider.addresses.empty()) {
-        if (!providers_seen_.contains(provider.id)) providers_unaddressed_.insert(provider.id);
+        if (!providers_seen_.contains(provider.id) && providers_unaddressed_.insert(provider.id).second) ++of_path;
         continue;
       }
       if (!providers_seen_.insert(provider.id).second) continue;
-      providers_unaddressed_.erase(provider.id);
+      if (providers_unaddressed_.erase(provider.id) == 0) ++of_path;
       if (hops_ == 0) hops_ = depth;
       fresh_providers_.push_back(provider);
       enough = want_.enough != 0 && providers_seen_.size() >= want_.enough;
@@ -61,7 +63,7 @@ void Query::on_answer(const PeerId& peer, const Message& answer, Instant now, Un
 
 void Query::on_value(const PeerId& peer, const Message& answer, UnixSeconds unix_now) {
   if (!answer.record) return;
-  if (answer.record->key != want_.key || !validators_.validate(want_.key, answer.record->value, unix_now)) {
+  if (answer.record->key != want_.key || !policy_.validate(want_.key, answer.record->value, unix_now)) {
     observer_.on_bad_value(peer);
     return;
   }
@@ -74,7 +76,7 @@ bool Query::select(Bytes value) {
   if (value_ && *value_ == value) return true;
   if (value_) {
     std::array<Bytes, 2> values{*value_, value};
-    auto selected = validators_.select(want_.key, values);
+    auto selected = policy_.select(want_.key, values);
     if (!selected || *selected == 0) return false;
   }
   holders_.clear();

@@ -7,12 +7,13 @@
 #include "libp2p/kad/lookup.hpp"
 #include "libp2p/kad/message.hpp"
 #include "libp2p/kad/observer.hpp"
-#include "libp2p/kad/validator.hpp"
+#include "libp2p/kad/policy.hpp"
 
 namespace nmp::libp2p::kad {
 
 /// A lookup together with what it asks and what it collects: the client's side of FIND_NODE, GET_VALUE and
-/// GET_PROVIDERS. The owner sends request() to whom next() names, and feeds the answers.
+/// GET_PROVIDERS. The owner sends request() to whom next() names, and feeds the answers. Each path of the lookup has
+/// its own share of kPeersPerLookupMax providers, so that one flood of made-up ones leaves room for the others' words.
 class Query {
  public:
   struct Want {
@@ -24,11 +25,11 @@ class Query {
     std::size_t enough = 0;
   };
 
-  /// `validators` and `observer` outlive the query.
+  /// `policy` and `observer` outlive the query.
   Query(Want want,
         const PeerId& self,
         const std::vector<PeerInfo>& seeds,
-        const Validators& validators,
+        RoutingPolicy& policy,
         LookupOptions options,
         Instant now,
         Observer& observer = silent_observer());
@@ -42,7 +43,8 @@ class Query {
   [[nodiscard]] Instant deadline() const { return lookup_.deadline(); }
   [[nodiscard]] bool done() const { return lookup_.done(); }
 
-  [[nodiscard]] std::vector<PeerInfo> closest() const { return lookup_.closest(); }
+  /// As Lookup::closest.
+  [[nodiscard]] std::vector<PeerInfo> closest(std::size_t count = 0) const { return lookup_.closest(count); }
   [[nodiscard]] const std::optional<PeerInfo>& found_peer() const { return found_peer_; }
   /// Providers since the last call, each of the query once; those of whom no address is known come after done().
   [[nodiscard]] std::vector<PeerInfo> take_providers();
@@ -54,6 +56,7 @@ class Query {
   /// After done(): those of the k closest that answered without the selected value; PUT_VALUE it to them.
   [[nodiscard]] std::vector<PeerInfo> stale_holders() const;
   [[nodiscard]] LookupStats stats(Instant now) const;
+  [[nodiscard]] const Lookup& lookup() const { return lookup_; }
 
  private:
   void on_value(const PeerId& peer, const Message& answer, UnixSeconds unix_now);
@@ -61,13 +64,14 @@ class Query {
 
   Want want_;
   Message request_;
-  const Validators& validators_;
+  RoutingPolicy& policy_;
   Observer& observer_;
   Lookup lookup_;
   std::optional<PeerInfo> found_peer_;
   std::vector<PeerInfo> fresh_providers_;
   std::set<PeerId> providers_seen_;         ///< with addresses
   std::set<PeerId> providers_unaddressed_;  ///< so far
+  std::vector<std::size_t> providers_of_path_;
   std::optional<Bytes> value_;
   std::set<PeerId> holders_;  ///< peers that gave value_
   std::size_t values_ = 0;

@@ -3,63 +3,58 @@
 #include <algorithm>
 
 namespace nmp::libp2p::kad {
-namespace {
-
-/// The /24 or /48 of each public address, each once. The length tells the families apart.
-std::vector<Bytes> groups_of(const PeerInfo& peer) {
-  std::vector<Bytes> groups;
-  for (const auto& address : peer.addresses) {
-    auto ip = address.ip();
-    if (!ip || !ip->is_public()) continue;
-    auto group = to_bytes(ip->view().first(ip->v6 ? 6 : 3));
-    if (std::ranges::find(groups, group) == groups.end()) groups.push_back(std::move(group));
-  }
-  return groups;
-}
-
-}  // namespace
-
-RoutingTable::RoutingTable(const PeerId& self, TableOptions options, Observer& observer)
-    : self_(self), self_key_(Key::of(self)), options_(options), observer_(observer) {}
+RoutingTable::RoutingTable(const PeerId& self, TableOptions options, RoutingPolicy& policy, Observer& observer)
+    : self_(self), self_key_(Key::of(self)), options_(options), policy_(policy), observer_(observer) {}
 
 RoutingTable::Insert RoutingTable::insert(PeerInfo peer, Instant now) {
   if (peer.id == self_ || peer.addresses.empty()) return Insert::refused;
   if (peer.addresses.size() > kAddressesPeerMax)
     peer.addresses.erase(peer.addresses.begin() + kAddressesPeerMax, peer.addresses.end());
   auto key = Key::of(peer.id);
-  auto& bucket = buckets_[common_prefix_length(self_key_, key)];
-  auto groups = groups_of(peer);
+  auto prefix = bucket_of(key);
+  auto& bucket = buckets_[prefix];
+  auto groups = groups_of(peer.addresses);
 
   if (auto* member = locate(peer.id)) {
     if (crowded(groups, bucket, member)) return Insert::crowded;
-    for (const auto& group : member->groups) groups_.erase(groups_.find(group));
-    groups_.insert(groups.begin(), groups.end());
+    discount(member->groups);
+    count(groups);
     member->info = std::move(peer);
     member->groups = std::move(groups);
     return Insert::updated;
   }
 
+  Contact newcomer{peer, key, now};
+  if (!policy_.admit(newcomer, prefix)) return Insert::refused;
   auto outcome = Insert::added;
   std::optional<std::size_t> leaving;
   if (bucket.size() >= options_.k) {
-    auto worst = std::ranges::max_element(bucket, [](const Member& a, const Member& b) {
-      return a.failures != b.failures ? a.failures < b.failures : a.useful_at > b.useful_at;
-    });
-    if (worst == bucket.end() || !is_stale(*worst, now)) return Insert::full;
-    leaving = static_cast<std::size_t>(worst - bucket.begin());
+    std::vector<Contact> contacts;
+    contacts.reserve(bucket.size());
+    for (const auto& member : bucket) contacts.push_back(contact(member, now));
+    leaving = policy_.evict(contacts, newcomer, prefix);
+    if (!leaving || *leaving >= bucket.size()) return Insert::full;
     outcome = Insert::replaced;
   }
   if (crowded(groups, bucket, leaving ? &bucket[*leaving] : nullptr)) return Insert::crowded;
   if (leaving) erase(bucket, *leaving);
-  groups_.insert(groups.begin(), groups.end());
+  count(groups);
   bucket.push_back(Member{std::move(peer), key, now, 0, std::move(groups)});
   ++size_;
   observer_.on_member_added(bucket.back().info.id);
   return outcome;
 }
 
+bool RoutingTable::wants(const PeerInfo& peer, Instant now) const {
+  if (peer.id == self_ || peer.addresses.empty() || contains(peer.id)) return false;
+  const auto& bucket = buckets_[bucket_of(Key::of(peer.id))];
+  if (crowded(groups_of(peer.addresses), bucket, nullptr)) return false;
+  return bucket.size() < options_.k ||
+         std::ranges::any_of(bucket, [&](const Member& member) { return is_stale(member, now); });
+}
+
 bool RoutingTable::remove(const PeerId& peer) {
-  auto& bucket = buckets_[std::min<std::size_t>(common_prefix_length(self_key_, Key::of(peer)), 255)];
+  auto& bucket = buckets_[bucket_of(Key::of(peer))];
   auto found = std::ranges::find(bucket, peer, [](const Member& member) -> const PeerId& { return member.info.id; });
   if (found == bucket.end()) return false;
   erase(bucket, static_cast<std::size_t>(found - bucket.begin()));
@@ -79,16 +74,30 @@ void RoutingTable::on_failure(const PeerId& peer) {
 }
 
 std::vector<PeerInfo> RoutingTable::closest(const Key& target, std::size_t count) const {
-  std::vector<std::pair<Distance, const Member*>> ranked;
+  // By the first eight bytes of the distance; all of it only where they are equal, which is next to never.
+  struct Ranked {
+    std::uint64_t head;
+    const Member* member;
+  };
+  std::vector<Ranked> ranked;
   ranked.reserve(size_);
-  for (const auto& bucket : buckets_)
-    for (const auto& member : bucket) ranked.emplace_back(distance(target, member.key), &member);
+  for (const auto& bucket : buckets_) {
+    for (const auto& member : bucket) {
+      auto bytes = policy_.distance(target, member.key).bytes;
+      std::uint64_t head = 0;
+      for (std::size_t i = 0; i < sizeof(head); ++i) head = head << 8 | std::to_integer<std::uint64_t>(bytes[i]);
+      ranked.push_back({head, &member});
+    }
+  }
   count = std::min(count, ranked.size());
-  std::ranges::partial_sort(ranked, ranked.begin() + static_cast<std::ptrdiff_t>(count), {},
-                            [](const auto& pair) { return pair.first; });
+  std::ranges::partial_sort(ranked, ranked.begin() + static_cast<std::ptrdiff_t>(count),
+                            [&](const Ranked& a, const Ranked& b) {
+                              if (a.head != b.head) return a.head < b.head;
+                              return policy_.distance(target, a.member->key) < policy_.distance(target, b.member->key);
+                            });
   std::vector<PeerInfo> peers;
   peers.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) peers.push_back(ranked[i].second->info);
+  for (std::size_t i = 0; i < count; ++i) peers.push_back(ranked[i].member->info);
   return peers;
 }
 
@@ -120,9 +129,21 @@ std::size_t RoutingTable::refresh_depth() const {
   return deepest;
 }
 
+Bytes RoutingTable::key_in_bucket(std::size_t prefix, Random& random) const {
+  NMP_ASSERT(prefix <= kRefreshPrefixMax);
+  Bytes raw{std::byte{0x12}, std::byte{0x20}};  // sha2-256, 32 bytes: what a hashed peer ID looks like
+  raw.resize(34);
+  // Each trial hits with chance 2^-(prefix + 1): sixteen times as many miss once in nine million.
+  for (std::size_t trials = std::size_t{16} << (prefix + 1); trials > 0; --trials) {
+    random.fill(std::span(raw).subspan(2));
+    if (bucket_of(Key::of(raw)) == prefix) break;
+  }
+  return raw;
+}
+
 const RoutingTable::Member* RoutingTable::locate(const PeerId& peer) const {
   if (peer == self_) return nullptr;
-  const auto& bucket = buckets_[common_prefix_length(self_key_, Key::of(peer))];
+  const auto& bucket = buckets_[bucket_of(Key::of(peer))];
   auto found = std::ranges::find(bucket, peer, [](const Member& member) -> const PeerId& { return member.info.id; });
   return found == bucket.end() ? nullptr : &*found;
 }
@@ -135,20 +156,40 @@ bool RoutingTable::is_stale(const Member& member, Instant now) const {
   return member.failures > 0 || now - member.useful_at > options_.useful_within;
 }
 
-bool RoutingTable::crowded(const std::vector<Bytes>& groups, const Bucket& bucket, const Member* leaving) const {
+std::size_t RoutingTable::bucket_of(const Key& key) const {
+  return std::min<std::size_t>(leading_zeros(policy_.distance(self_key_, key)), buckets_.size() - 1);
+}
+
+Contact RoutingTable::contact(const Member& member, Instant now) const {
+  return Contact{member.info, member.key, member.useful_at, member.failures, is_stale(member, now)};
+}
+
+bool RoutingTable::crowded(const std::vector<IpGroup>& groups, const Bucket& bucket, const Member* leaving) const {
   if (!options_.diversity) return false;
-  return std::ranges::any_of(groups, [&](const Bytes& group) {
+  return std::ranges::any_of(groups, [&](IpGroup group) {
+    const auto& limits = group.width() == IpGroup::Width::wide ? options_.wide : options_.narrow;
     auto holds = [&](const Member& member) { return std::ranges::find(member.groups, group) != member.groups.end(); };
     std::size_t freed = leaving != nullptr && holds(*leaving) ? 1 : 0;
     auto in_bucket = static_cast<std::size_t>(std::ranges::count_if(bucket, holds));
-    return groups_.count(group) - freed >= options_.group_table_max || in_bucket - freed >= options_.group_bucket_max;
+    auto counted = groups_.find(group);
+    auto in_table = counted == groups_.end() ? 0 : counted->second;
+    return in_table - freed >= limits.table_max || in_bucket - freed >= limits.bucket_max;
   });
+}
+
+void RoutingTable::count(const std::vector<IpGroup>& groups) {
+  for (auto group : groups) ++groups_[group];
+}
+
+void RoutingTable::discount(const std::vector<IpGroup>& groups) {
+  for (auto group : groups)
+    if (auto counted = groups_.find(group); --counted->second == 0) groups_.erase(counted);
 }
 
 void RoutingTable::erase(Bucket& bucket, std::size_t index) {
   auto member = std::move(bucket[index]);
   bucket.erase(bucket.begin() + static_cast<std::ptrdiff_t>(index));
-  for (const auto& group : member.groups) groups_.erase(groups_.find(group));
+  discount(member.groups);
   --size_;
   observer_.on_member_removed(member.info.id);
 }

@@ -20,8 +20,13 @@ std::vector<std::uint64_t> in_bucket(std::size_t prefix, std::size_t count, std:
   return numbers;
 }
 
-TEST(KadTable, FullBucketKeepsThoseWhoAnswer) {
-  RoutingTable table(peer(0), {});
+class KadTable : public testing::Test {
+ protected:
+  RoutingPolicy policy_;
+};
+
+TEST_F(KadTable, FullBucketKeepsThoseWhoAnswer) {
+  RoutingTable table(peer(0), {}, policy_);
   Instant now{1h};
   auto numbers = in_bucket(0, 25);
   for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(table.insert(peer_info(numbers[i]), now), Insert::added);
@@ -44,8 +49,8 @@ TEST(KadTable, FullBucketKeepsThoseWhoAnswer) {
   EXPECT_EQ(table.size(), 20);
 }
 
-TEST(KadTable, ThreeFailuresInARowRemove) {
-  RoutingTable table(peer(0), {});
+TEST_F(KadTable, ThreeFailuresInARowRemove) {
+  RoutingTable table(peer(0), {}, policy_);
   table.insert(peer_info(1), {});
   table.on_failure(peer(1));
   table.on_failure(peer(1));
@@ -58,18 +63,18 @@ TEST(KadTable, ThreeFailuresInARowRemove) {
   EXPECT_FALSE(table.remove(peer(1)));
 }
 
-TEST(KadTable, RefusesItselfAndTheUnreachable) {
-  RoutingTable table(peer(0), {});
+TEST_F(KadTable, RefusesItselfAndTheUnreachable) {
+  RoutingTable table(peer(0), {}, policy_);
   EXPECT_EQ(table.insert(peer_info(0), {}), Insert::refused);
   EXPECT_EQ(table.insert(PeerInfo{peer(1), {}}, {}), Insert::refused);
   EXPECT_FALSE(table.contains(peer(0)));
   EXPECT_FALSE(table.remove(peer(0)));
 }
 
-TEST(KadTable, OneSubnetCannotFillATable) {
+TEST_F(KadTable, OneSubnetCannotFillATable) {
   for (std::string prefix : {"/ip4/8.8.8.", "/ip6/2600:1:2:3::"}) {
-    RoutingTable table(peer(0), {});
-    RoutingTable open(peer(0), TableOptions{.diversity = false});
+    RoutingTable table(peer(0), {}, policy_);
+    RoutingTable open(peer(0), TableOptions{.diversity = false}, policy_);
     std::size_t added = 0, added_open = 0;
     for (std::uint64_t i = 1; i < 200; ++i) {
       auto info = peer_at(i, prefix + std::to_string(1 + i % 99) + "/udp/4001/quic-v1");
@@ -85,8 +90,8 @@ TEST(KadTable, OneSubnetCannotFillATable) {
   }
 }
 
-TEST(KadTable, PrivateAndLoopbackAreExemptFromDiversity) {
-  RoutingTable table(peer(0), {});
+TEST_F(KadTable, PrivateAndLoopbackAreExemptFromDiversity) {
+  RoutingTable table(peer(0), {}, policy_);
   std::size_t added = 0;
   for (std::uint64_t i = 1; i <= 15; ++i) {
     added += table.insert(peer_at(i, "/ip4/192.168.1." + std::to_string(i) + "/udp/1/quic-v1"), {}) == Insert::added;
@@ -95,8 +100,8 @@ TEST(KadTable, PrivateAndLoopbackAreExemptFromDiversity) {
   EXPECT_EQ(added, 30);
 }
 
-TEST(KadTable, AMemberCannotMoveIntoACrowdedGroup) {
-  RoutingTable table(peer(0), TableOptions{.group_table_max = 1});
+TEST_F(KadTable, AMemberCannotMoveIntoACrowdedGroup) {
+  RoutingTable table(peer(0), TableOptions{.narrow = {.table_max = 1, .bucket_max = 1}}, policy_);
   EXPECT_EQ(table.insert(peer_at(1, "/ip4/8.8.8.8/udp/1/quic-v1"), {}), Insert::added);
   EXPECT_EQ(table.insert(peer_info(2), {}), Insert::added);
   EXPECT_EQ(table.insert(peer_at(2, "/ip4/8.8.8.9/udp/1/quic-v1"), {}), Insert::crowded);
@@ -104,8 +109,44 @@ TEST(KadTable, AMemberCannotMoveIntoACrowdedGroup) {
   EXPECT_EQ(table.insert(peer_at(1, "/ip4/8.8.8.10/udp/1/quic-v1"), {}), Insert::updated);
 }
 
-TEST(KadTable, ClosestAgreesWithSortingAll) {
-  RoutingTable table(peer(0), TableOptions{.k = 200});
+TEST_F(KadTable, AWholeProviderHoldsLessThanHalfOfABucket) {
+  // One address in each /24 of a /16, and in each /48 of a /32: many small networks from one hand.
+  for (std::string prefix : {"/ip4/8.8.", "/ip6/2600:1:"}) {
+    RoutingTable table(peer(0), {}, policy_);
+    for (std::uint64_t i = 1; i < 250; ++i)
+      table.insert(peer_at(i, prefix + std::to_string(i) + (prefix[3] == '4' ? ".1" : "::1") + "/udp/4001/quic-v1"),
+                   {});
+    EXPECT_LE(table.size(), kWideGroupTableMax);
+    for (std::size_t bucket = 0; bucket < 256; ++bucket) EXPECT_LE(table.bucket_size(bucket), kWideGroupBucketMax);
+    EXPECT_EQ(table.bucket_size(0), kWideGroupBucketMax);
+  }
+}
+
+TEST_F(KadTable, WantsOnlyWhomItCouldTake) {
+  RoutingTable table(peer(0), {}, policy_);
+  Instant now{1h};
+  auto numbers = in_bucket(0, 21);
+  EXPECT_FALSE(table.wants(peer_info(0), now));
+  EXPECT_FALSE(table.wants(PeerInfo{peer(1), {}}, now));
+  for (std::size_t i = 0; i < 20; ++i) {
+    EXPECT_TRUE(table.wants(peer_info(numbers[i]), now));
+    table.insert(peer_info(numbers[i]), now);
+  }
+  EXPECT_FALSE(table.wants(peer_info(numbers[3]), now));
+  EXPECT_FALSE(table.wants(peer_info(numbers[20]), now));
+  table.on_failure(peer(numbers[3]));
+  EXPECT_TRUE(table.wants(peer_info(numbers[20]), now));
+}
+
+TEST_F(KadTable, RefreshKeysFallIntoTheirBucket) {
+  SeededRandom random(5);
+  RoutingTable table(peer(0), {}, policy_);
+  for (std::size_t prefix = 0; prefix < 10; ++prefix)
+    EXPECT_EQ(common_prefix_length(table.self_key(), Key::of(table.key_in_bucket(prefix, random))), prefix);
+}
+
+TEST_F(KadTable, ClosestAgreesWithSortingAll) {
+  RoutingTable table(peer(0), TableOptions{.k = 200}, policy_);
   for (std::uint64_t i = 1; i <= 200; ++i) table.insert(peer_info(i), {});
   auto target = Key::of(bytes_of("somewhere"));
   auto all = table.members();

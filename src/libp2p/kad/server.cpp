@@ -20,9 +20,9 @@ std::string_view reason_of(const Error& error) {
 }  // namespace
 
 Server::Server(
-    RoutingTable& table, const Validators& validators, KnownPeer known, ServerOptions options, Observer& observer)
+    RoutingTable& table, const RoutingPolicy& policy, KnownPeer known, ServerOptions options, Observer& observer)
     : table_(table),
-      validators_(validators),
+      policy_(policy),
       known_(std::move(known)),
       options_(options),
       observer_(observer),
@@ -51,7 +51,7 @@ Result<std::optional<Message>> Server::answer(const Message& request, const Peer
     case MessageType::get_value: {
       // Valid once is not valid for ever: signed values have an expiry of their own.
       const auto* held = records_.get(request.key, now.instant);
-      if (held != nullptr && validators_.validate(held->key, held->value, now.unix_seconds)) reply.record = *held;
+      if (held != nullptr && policy_.validate(held->key, held->value, now.unix_seconds)) reply.record = *held;
       reply.closer_peers = closer_peers(request, from);
       return std::optional(std::move(reply));
     }
@@ -81,13 +81,13 @@ Result<std::optional<Message>> Server::answer(const Message& request, const Peer
 Result<std::optional<Message>> Server::put_value(const Message& request, const PeerId& from, Now now) {
   if (!request.record || request.record->key != request.key) return fail(Errc::malformed, "kad: record key");
   const auto& key = request.key;
-  NMP_CHECK(validators_.validate(key, request.record->value, now.unix_seconds));
+  NMP_CHECK(policy_.validate(key, request.record->value, now.unix_seconds));
   const auto* held = records_.get(key, now.instant);
   bool contested = held != nullptr && held->value != request.record->value &&
-                   validators_.validate(key, held->value, now.unix_seconds).has_value();
+                   policy_.validate(key, held->value, now.unix_seconds).has_value();
   if (contested) {
     std::array<Bytes, 2> values{held->value, request.record->value};
-    NMP_TRY(auto selected, validators_.select(key, values));
+    NMP_TRY(auto selected, policy_.select(key, values));
     if (selected == 0) return fail(Errc::already_exists, "kad: a better value is held");
   }
   Record record{key, request.record->value, rfc3339(now.unix_seconds)};

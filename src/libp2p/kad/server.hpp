@@ -6,9 +6,9 @@
 #include "base/time.hpp"
 #include "libp2p/kad/message.hpp"
 #include "libp2p/kad/observer.hpp"
+#include "libp2p/kad/policy.hpp"
 #include "libp2p/kad/routing_table.hpp"
 #include "libp2p/kad/stores.hpp"
-#include "libp2p/kad/validator.hpp"
 
 namespace nmp::libp2p::kad {
 
@@ -30,9 +30,9 @@ using KnownPeer = std::function<std::optional<PeerInfo>(const PeerId&)>;
 /// Answers other peers' requests. Keeps nothing of a request but what passes its checks and ceilings.
 class Server {
  public:
-  /// `table`, `validators` and `observer` outlive the server.
+  /// `table`, `policy` and `observer` outlive the server.
   Server(RoutingTable& table,
-         const Validators& validators,
+         const RoutingPolicy& policy,
          KnownPeer known,
          ServerOptions options,
          Observer& observer = silent_observer());
@@ -55,7 +55,7 @@ class Server {
   [[nodiscard]] std::vector<PeerInfo> closer_peers(const Message& request, const PeerId& from) const;
 
   RoutingTable& table_;
-  const Validators& validators_;
+  const RoutingPolicy& policy_;
   KnownPeer known_;
   ServerOptions options_;
   Observer& observer_;

@@ -44,9 +44,9 @@ class KadServer : public testing::Test {
 
   Now now_{Instant{1h}, 10};
   std::optional<PeerInfo> client_;
-  Validators validators_ = number_validators();
-  RoutingTable table_{peer(0), TableOptions{}};
-  Server server_{table_, validators_,
+  RoutingPolicy policy_{std::string(kProtocol), number_validators()};
+  RoutingTable table_{peer(0), TableOptions{}, policy_};
+  Server server_{table_, policy_,
                  [this](const PeerId& id) { return client_ && client_->id == id ? client_ : std::nullopt; },
                  ServerOptions{.records = {.records_max = 10, .records_per_peer_max = 4},
                                .providers = {.per_key_max = 3, .keys_per_peer_max = 2, .records_max = 8}}};

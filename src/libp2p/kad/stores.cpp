@@ -51,9 +51,9 @@ void RecordStore::expire(Instant now) {
   }
 }
 
-Result<void> ProviderStore::add(ByteView key, PeerInfo provider, Instant now) {
+Result<void> ProviderStore::add(ByteView key, PeerInfo provider, Instant now, Instant until) {
   bool own = provider.id == self_;
-  auto expires = own ? kNever : now + limits_.ttl;
+  auto expires = own ? kNever : std::min(until, now + limits_.ttl);
   auto known = entries_.find(owned(key));
   if (known != entries_.end()) {
     auto& list = known->second;
@@ -104,6 +104,14 @@ std::vector<PeerInfo> ProviderStore::get(ByteView key, Instant now) const {
   auto own = std::ranges::find(providers, self_, &PeerInfo::id);
   if (own != providers.end()) std::rotate(providers.begin(), own, own + 1);
   return providers;
+}
+
+std::vector<ProviderStore::Kept> ProviderStore::others(Instant now) const {
+  std::vector<Kept> kept;
+  for (const auto& [key, list] : entries_)
+    for (const auto& entry : list)
+      if (entry.provider.id != self_ && entry.expires > now) kept.push_back({key, entry.provider, entry.expires});
+  return kept;
 }
 
 void ProviderStore::expire(Instant now) {

@@ -57,11 +57,19 @@ class ProviderStore {
   explicit ProviderStore(const PeerId& self) : ProviderStore(self, Limits{}) {}
   ProviderStore(const PeerId& self, Limits limits) : self_(self), limits_(limits) {}
 
-  /// Errors: exhausted (of this key, of this provider, or in all); ourselves excepted.
-  Result<void> add(ByteView key, PeerInfo provider, Instant now);
+  /// Kept for the limits' ttl, not past `until`. Errors: exhausted (of this key, of this provider, or in all);
+  /// ourselves excepted.
+  Result<void> add(ByteView key, PeerInfo provider, Instant now, Instant until = kNever);
   void remove(ByteView key, const PeerId& provider);
   /// Newest first, ourselves before all.
   [[nodiscard]] std::vector<PeerInfo> get(ByteView key, Instant now) const;
+  struct Kept {
+    Bytes key;
+    PeerInfo provider;
+    Instant expires;
+  };
+  /// All records but our own, for a snapshot.
+  [[nodiscard]] std::vector<Kept> others(Instant now) const;
   void expire(Instant now);
   [[nodiscard]] std::size_t size() const { return size_; }
 

@@ -24,11 +24,12 @@ std::unique_ptr<libp2p::Dht> make_dht(libp2p::Host& host,
                                       bool server,
                                       std::vector<libp2p::PeerInfo> join) {
   libp2p::DhtOptions options;
-  options.protocol = std::move(protocol);
-  options.server = server;
+  libp2p::kad::Validators validators;
+  validators.add("nmp", std::make_unique<AnyValue>());
+  options.policy = std::make_unique<libp2p::kad::RoutingPolicy>(std::move(protocol), std::move(validators));
+  options.mode = server ? libp2p::kad::Mode::server : libp2p::kad::Mode::client;
   options.diversity = false;
   options.bootstrap = std::move(join);
-  options.validators.add("nmp", std::make_unique<AnyValue>());
   return std::make_unique<libp2p::Dht>(host, std::move(options));
 }
 
