@@ -65,7 +65,7 @@ bool Lookup::make_group_room(Path& path, const Candidate& newcomer) {
       ++members;
       if (candidate.state == State::heard) farthest = at;
     }
-    auto limit = group.width() == IpGroup::Width::wide ? kWideGroupPathMax : kGroupPathMax;
+    auto limit = group.width() == IpGroup::Width::wide ? options_.wide_max : options_.narrow_max;
     if (members < limit) continue;
     if (farthest == path.known.end() || farthest->first < newcomer.place) return false;
     drop(path, farthest);

@@ -21,8 +21,11 @@ struct LookupOptions {
   std::size_t beta = kBeta;
   /// Disjoint paths, at most alpha of them; 1 is a lookup without.
   std::size_t paths = kPaths;
-  /// At most kGroupPathMax peers of one IP group are asked on a path.
+  /// Whether a path asks only so many peers of one IP group. `wide_max` has to be well below k, or one provider's
+  /// machines fill a whole result.
   bool diversity = true;
+  std::size_t narrow_max = kGroupPathMax;
+  std::size_t wide_max = kWideGroupPathMax;
   std::size_t peers_max = kPeersPerLookupMax;
   Duration request_timeout = kRequestTimeout;
   Instant deadline = kNever;
