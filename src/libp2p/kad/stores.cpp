@@ -53,19 +53,21 @@ void RecordStore::expire(Instant now) {
 
 Result<void> ProviderStore::add(ByteView key, PeerInfo provider, Instant now, Instant until) {
   bool own = provider.id == self_;
-  auto expires = own ? kNever : std::min(until, now + limits_.ttl);
+  Entry entry{std::move(provider), own ? kNever : std::min(until, now + limits_.ttl), {}};
+  entry.groups = groups_of(entry.provider.addresses);
   auto known = entries_.find(owned(key));
   if (known != entries_.end()) {
     auto& list = known->second;
-    auto held = std::ranges::find(list, provider.id, [](const Entry& e) -> const PeerId& { return e.provider.id; });
+    auto held =
+        std::ranges::find(list, entry.provider.id, [](const Entry& e) -> const PeerId& { return e.provider.id; });
     if (held != list.end()) {
-      *held = Entry{std::move(provider), expires};
+      *held = std::move(entry);
       std::rotate(list.begin(), held, held + 1);
       return {};
     }
   }
   if (!own) {
-    auto charged = per_peer_.find(provider.id);
+    auto charged = per_peer_.find(entry.provider.id);
     if (charged != per_peer_.end() && charged->second >= limits_.keys_per_peer_max)
       return fail(Errc::exhausted, "kad: keys of one provider");
     bool key_full = known != entries_.end() && known->second.size() >= limits_.per_key_max;
@@ -74,14 +76,40 @@ Result<void> ProviderStore::add(ByteView key, PeerInfo provider, Instant now, In
       known = entries_.find(owned(key));
     }
     if (size_ >= limits_.records_max) return fail(Errc::exhausted, "kad: provider records");
-    if (known != entries_.end() && known->second.size() >= limits_.per_key_max)
+    if (known != entries_.end() && known->second.size() >= limits_.per_key_max && !displace(known->second, entry))
       return fail(Errc::exhausted, "kad: providers of one key");
   }
   if (known == entries_.end()) known = entries_.emplace(owned(key), std::vector<Entry>()).first;
-  ++per_peer_[provider.id];
+  ++per_peer_[entry.provider.id];
   ++size_;
-  known->second.insert(known->second.begin(), Entry{std::move(provider), expires});
+  known->second.insert(known->second.begin(), std::move(entry));
   return {};
+}
+
+/// How many of `others` come from one of its networks: from that with the most.
+std::size_t ProviderStore::sharing(const Entry& one, std::span<const Entry> others) {
+  std::size_t most = 0;
+  for (auto group : one.groups) {
+    auto shared = std::ranges::count_if(
+        others, [&](const Entry& other) { return std::ranges::find(other.groups, group) != other.groups.end(); });
+    most = std::max(most, static_cast<std::size_t>(shared));
+  }
+  return most;
+}
+
+bool ProviderStore::displace(std::vector<Entry>& list, const Entry& newcomer) {
+  std::size_t crowd = 0;
+  auto leaving = list.end();
+  for (auto at = list.begin(); at != list.end(); ++at) {
+    auto size = sharing(*at, list);  // itself among them
+    if (at->provider.id == self_ || size <= crowd) continue;
+    crowd = size;
+    leaving = at;
+  }
+  if (leaving == list.end() || sharing(newcomer, list) + 1 >= crowd) return false;
+  forget(leaving->provider.id);
+  list.erase(leaving);
+  return true;
 }
 
 void ProviderStore::remove(ByteView key, const PeerId& provider) {
@@ -96,13 +124,23 @@ void ProviderStore::remove(ByteView key, const PeerId& provider) {
 }
 
 std::vector<PeerInfo> ProviderStore::get(ByteView key, Instant now) const {
-  std::vector<PeerInfo> providers;
   auto known = entries_.find(owned(key));
-  if (known == entries_.end()) return providers;
-  for (const auto& entry : known->second)
-    if (entry.expires > now) providers.push_back(entry.provider);
-  auto own = std::ranges::find(providers, self_, &PeerInfo::id);
-  if (own != providers.end()) std::rotate(providers.begin(), own, own + 1);
+  if (known == entries_.end()) return {};
+  const auto& list = known->second;
+  struct Ranked {
+    std::size_t rank;  ///< newer records of its networks
+    const Entry* entry;
+  };
+  std::vector<Ranked> ranked;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (list[i].expires <= now) continue;
+    bool own = list[i].provider.id == self_;
+    ranked.push_back({own ? 0 : 1 + sharing(list[i], std::span(list).first(i)), &list[i]});
+  }
+  std::ranges::stable_sort(ranked, {}, &Ranked::rank);
+  std::vector<PeerInfo> providers;
+  providers.reserve(ranked.size());
+  for (const auto& [rank, entry] : ranked) providers.push_back(entry->provider);
   return providers;
 }
 

@@ -2,11 +2,12 @@
 
 #include <map>
 #include <optional>
-#include <unordered_map>
+#include <span>
 #include <vector>
 
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "libp2p/kad/ip_group.hpp"
 #include "libp2p/kad/limits.hpp"
 #include "libp2p/kad/message.hpp"
 
@@ -46,6 +47,12 @@ class RecordStore {
 };
 
 /// Who provides what, in memory, each record until its time is up or it is provided anew.
+///
+/// Identities are free, networks are not: where a key is full, records compete by IP group (ip_group.hpp). A newcomer
+/// whose group has fewer of the key's records than the most crowded one takes a place from that, from its newest
+/// record; and get() names the newest of each group before the second of any. So whoever floods a key from a few
+/// networks displaces and hides its own records. Private addresses have no group and are not displaced.
+/// docs/DISCOVERY.md weighs this against other designs.
 class ProviderStore {
  public:
   struct Limits {
@@ -61,7 +68,7 @@ class ProviderStore {
   /// ourselves excepted.
   Result<void> add(ByteView key, PeerInfo provider, Instant now, Instant until = kNever);
   void remove(ByteView key, const PeerId& provider);
-  /// Newest first, ourselves before all.
+  /// Ourselves before all, then the newest of each IP group, then the second of each, and so on.
   [[nodiscard]] std::vector<PeerInfo> get(ByteView key, Instant now) const;
   struct Kept {
     Bytes key;
@@ -77,12 +84,15 @@ class ProviderStore {
   struct Entry {
     PeerInfo provider;
     Instant expires;
+    std::vector<IpGroup> groups;
   };
   PeerId self_;
   Limits limits_;
-  std::map<Bytes, std::vector<Entry>, std::less<>> entries_;
+  std::map<Bytes, std::vector<Entry>, std::less<>> entries_;  ///< newest first
   std::map<PeerId, std::size_t> per_peer_;
   std::size_t size_ = 0;
+  [[nodiscard]] static std::size_t sharing(const Entry& one, std::span<const Entry> others);
+  bool displace(std::vector<Entry>& list, const Entry& newcomer);
   void forget(const PeerId& provider);
 };
 
