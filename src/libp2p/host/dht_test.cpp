@@ -21,6 +21,8 @@ async::Awaitable<Result<std::vector<Multiaddr>>> where_is(Dht* dht, PeerId peer)
   co_return info.addresses;
 }
 
+async::Awaitable<Result<void>> pause(Duration time) { return async::sleep_until(in(time)); }
+
 struct Node {
   std::unique_ptr<Host> host;
   std::unique_ptr<Dht> dht;
@@ -30,14 +32,14 @@ struct Node {
 class DhtTest : public testing::Test {
  protected:
   Node make(std::vector<PeerInfo> bootstrap,
-            bool server = true,
+            kad::Mode mode = kad::Mode::server,
             std::string_view listen = "/ip4/127.0.0.1/udp/0/quic-v1") {
     HostOptions options(KeyPair::generate(random_));
     options.listen = {kad::address(listen)};
     Node node;
     node.host = Host::make(context_.get_executor(), std::move(options)).value();
     DhtOptions dht;
-    dht.mode = server ? kad::Mode::server : kad::Mode::client;
+    dht.mode = mode;
     dht.k = 6;
     dht.alpha = 3;
     dht.bootstrap = std::move(bootstrap);
@@ -60,9 +62,9 @@ class DhtTest : public testing::Test {
   }
   /// Node 0, then the others, which join through it one after the other.
   void mesh(std::size_t size, std::string_view listen = "/ip4/127.0.0.1/udp/0/quic-v1") {
-    nodes_.push_back(make({}, true, listen));
+    nodes_.push_back(make({}, kad::Mode::server, listen));
     for (std::size_t i = 1; i < size; ++i) {
-      nodes_.push_back(make({nodes_[0].info()}, true, listen));
+      nodes_.push_back(make({nodes_[0].info()}, kad::Mode::server, listen));
       auto joined = run(nodes_[i].dht->bootstrap(in(20s)));
       ASSERT_TRUE(joined) << joined.error().message();
       EXPECT_GE(*joined, 1);
@@ -109,7 +111,7 @@ TEST_F(DhtTest, TwentyHostsFindAProviderAfterTheBootstrapIsGone) {
   EXPECT_EQ(streamed, *found);
 
   // A host that nobody knows, with one member of the mesh as its only contact, as a client that is no member itself.
-  auto agent = make({nodes_[3].info()}, /*server=*/false);
+  auto agent = make({nodes_[3].info()}, kad::Mode::client);
   auto joined = run(agent.dht->bootstrap(in(20s)));
   ASSERT_TRUE(joined) << joined.error().message();
   auto providers = run(agent.dht->find_providers(kKey, 0, nullptr, in(30s)));
@@ -167,7 +169,7 @@ async::Awaitable<Result<std::string>> say(Host* host, PeerInfo to, Bytes bytes) 
 
 TEST_F(DhtTest, HostileRequestsAreResetAndTheServerGoesOn) {
   mesh(2);
-  auto stranger = make({}, /*server=*/false);
+  auto stranger = make({}, kad::Mode::client);
   auto to = nodes_[0].info();
   auto bad = {kad::hex("ffffffff07"),             // 2 GiB announced
               kad::hex("0408060101"),             // a type that is none
@@ -191,6 +193,82 @@ TEST_F(DhtTest, NobodyThereIsUnavailable) {
   EXPECT_EQ(run(nodes_[0].dht->provide(kKey, in(5s))).error().code, Errc::unavailable);
   EXPECT_EQ(run(where_is(nodes_[0].dht.get(), kad::peer(1))).error().code, Errc::not_found);
   EXPECT_EQ(run(nodes_[0].dht->provide(Bytes(81), in(5s))).error().code, Errc::too_large);
+}
+
+TEST_F(DhtTest, AnAutomaticNodeServesWhileItIsReachable) {
+  nodes_.push_back(make({}));
+  auto node = make({nodes_[0].info()}, kad::Mode::automatic);
+  auto advertised = [&] {
+    auto protocols = node.host->protocols();
+    return std::ranges::find(protocols, kad::kProtocol) != protocols.end();
+  };
+  EXPECT_FALSE(node.dht->serves());
+  EXPECT_FALSE(advertised());
+  ASSERT_TRUE(run(node.dht->bootstrap(in(20s))));
+  node.dht->on_reachability(kad::Reachability::reachable);
+  EXPECT_TRUE(node.dht->serves());
+  EXPECT_TRUE(advertised());
+  auto asked = run(say(nodes_[0].host.get(), node.info(), kad::hex("06080412026869")));
+  ASSERT_TRUE(asked) << asked.error().message();
+  EXPECT_EQ(*asked, "answer");
+  node.dht->on_reachability(kad::Reachability::unreachable);
+  EXPECT_FALSE(advertised());
+  close(node);
+}
+
+TEST_F(DhtTest, ARestartedNodeKnowsRecordsAndMembers) {
+  mesh(3);
+  ASSERT_TRUE(run(nodes_[1].dht->provide(kKey, in(20s))));
+  // ADD_PROVIDER has no answer: sent is not yet received.
+  for (int i = 0; i < 100 && nodes_[2].dht->server().providers().size() == 0; ++i) run(pause(50ms));
+  EXPECT_EQ(nodes_[2].dht->server().providers().size(), 1);
+  auto saved = nodes_[2].dht->snapshot();
+  close(nodes_[2]);
+  nodes_.pop_back();
+
+  auto again = make({});  // without bootstrap peers
+  ASSERT_TRUE(again.dht->restore(saved));
+  EXPECT_EQ(again.dht->server().providers().size(), 1);
+  auto joined = run(again.dht->bootstrap(in(20s)));
+  ASSERT_TRUE(joined) << joined.error().message();
+  EXPECT_EQ(*joined, 2);
+  EXPECT_EQ(again.dht->restore(to_bytes("no snapshot")).error().code, Errc::malformed);
+  close(again);
+}
+
+/// Counts whom it let in, under a protocol of its own.
+class Doorkeeper final : public kad::RoutingPolicy {
+ public:
+  explicit Doorkeeper(std::size_t* admitted) : kad::RoutingPolicy("/club/kad/1.0.0"), admitted_(admitted) {}
+  bool admit(const kad::Contact&, std::size_t) override { return ++*admitted_ > 0; }
+
+ private:
+  std::size_t* admitted_;
+};
+
+TEST_F(DhtTest, APolicyDecidesForARealNode) {
+  std::size_t admitted = 0;
+  std::vector<Node> club;
+  for (int i = 0; i < 2; ++i) {
+    HostOptions options(KeyPair::generate(random_));
+    options.listen = {kad::address("/ip4/127.0.0.1/udp/0/quic-v1")};
+    Node node;
+    node.host = Host::make(context_.get_executor(), std::move(options)).value();
+    DhtOptions dht;
+    dht.policy = std::make_unique<Doorkeeper>(&admitted);
+    if (i == 1) dht.bootstrap = {club[0].info()};
+    node.dht = std::make_unique<Dht>(*node.host, std::move(dht));
+    club.push_back(std::move(node));
+  }
+  ASSERT_TRUE(run(club[1].dht->bootstrap(in(20s))));
+  EXPECT_GE(admitted, 1);
+  auto protocols = club[0].host->protocols();
+  EXPECT_NE(std::ranges::find(protocols, "/club/kad/1.0.0"), protocols.end());
+  // A node of another network does not get in.
+  auto stranger = make({club[0].info()});
+  EXPECT_EQ(run(stranger.dht->bootstrap(in(5s))).error().code, Errc::unavailable);
+  close(stranger);
+  for (auto& node : club) close(node);
 }
 
 TEST_F(DhtTest, CloseEndsCallsInProgress) {
