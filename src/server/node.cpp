@@ -13,6 +13,7 @@
 #include "server/manifest_service.hpp"
 #include "server/network_limits.hpp"
 #include "server/service.hpp"
+#include "server/state_file.hpp"
 #include "server/watch_keeper.hpp"
 #include "store/storage_key.hpp"
 #include "store/watch_store.hpp"
@@ -22,6 +23,8 @@ namespace nmp::server {
 namespace {
 
 constexpr std::chrono::seconds kSweepInterval{5};
+/// What the DHT learned is written this often, and at the end: what a crash in between loses, others provide again.
+constexpr std::chrono::minutes kSnapshotInterval{5};
 constexpr std::chrono::seconds kJoinDeadline{15};
 constexpr std::chrono::seconds kProvideDeadline{30};
 constexpr std::chrono::seconds kProvideRetry{20};
@@ -149,6 +152,7 @@ class Node::Impl {
     libp2p::DhtOptions dht_options;
     dht_options.bootstrap = peers_of(options.config.bootstrap);
     dht = std::make_unique<libp2p::Dht>(*host, std::move(dht_options));
+    restore_dht();
     for (const auto& capability : options.config.capabilities)
       if (capability.open)
         spdlog::warn("event=open_capability name={} words=\"anyone may run filters on it: no grant is asked for\"",
@@ -156,6 +160,25 @@ class Node::Impl {
     if (options.key_log)
       spdlog::warn("event=key_log file={} words=\"TLS secrets are written to a file\"", options.key_log->string());
     return {};
+  }
+
+  [[nodiscard]] std::filesystem::path dht_file() const { return options.state / "dht.snapshot"; }
+
+  /// A file that is none of ours, or broken, costs what it would have saved, no more.
+  void restore_dht() {
+    auto saved = load_state_file(dht_file(), libp2p::kad::kSnapshotBytesMax);
+    if (!saved && saved.error().code == Errc::not_found) return;
+    auto restored = saved ? dht->restore(*saved) : Result<void>(std::unexpected(saved.error()));
+    if (!restored)
+      spdlog::warn("event=dht_restore_failed error=\"{}\"", escape_text(restored.error().message()));
+    else
+      spdlog::debug("event=dht_restored records={}", dht->server().providers().size());
+  }
+
+  void save_dht() {
+    dht_saved = async::system_clock().now();
+    if (auto saved = replace_state_file(dht_file(), dht->snapshot()); !saved)
+      spdlog::error("event=dht_save_failed error=\"{}\"", escape_text(saved.error().message()));
   }
 
   async::Awaitable<void> serve_grpc(libp2p::StreamPtr stream) {
@@ -250,6 +273,7 @@ class Node::Impl {
       auto slept = co_await async::sleep_until(async::system_clock().now() + kSweepInterval);
       if (!slept) co_return;
       if (service) service->sweep();
+      if (async::system_clock().now() - dht_saved >= kSnapshotInterval) save_dht();
       if (auto refreshed = manifests->refresh(); !refreshed)
         spdlog::error("event=manifest_refresh_failed error=\"{}\"", escape_text(refreshed.error().message()));
     }
@@ -273,6 +297,7 @@ class Node::Impl {
   std::unique_ptr<libp2p::Dht> dht;
   std::unique_ptr<async::StreamListener> tcp;
   std::optional<std::string> tcp_address;
+  Instant dht_saved = async::system_clock().now();
   bool joined_once = false;
   async::Event changed{executor};
   async::TaskGroup tasks;
@@ -320,7 +345,10 @@ async::Awaitable<void> Node::close() {
   if (impl.tcp_server) co_await impl.tcp_server->close();
   if (impl.rpc_server) co_await impl.rpc_server->close();
   if (impl.service) co_await impl.service->close();
-  if (impl.dht) co_await impl.dht->close();
+  if (impl.dht) {
+    impl.save_dht();
+    co_await impl.dht->close();
+  }
   if (impl.engine_client) co_await impl.engine_client->close();
   co_await impl.tasks.close();
   if (impl.host) co_await impl.host->close();

@@ -1,4 +1,6 @@
 """A filter reaches its data by the DHT alone, in a mesh of sixty processes, with the bootstrap killed after the join."""
+import signal
+import time
 import unittest
 
 from mesh import FILTERS, MeshTest, Node
@@ -30,6 +32,26 @@ class Mesh(MeshTest):
         lines = self.run_ok("log-scan", FILTERS / "log_scan.wasm", "--bootstrap", entry.address, "--timeout", "60s",
                             "--input", "args=--level\nERROR")
         self.assertEqual(lines[-1]["peer_id"], provider.peer_id)
+
+    def test_a_restarted_node_remembers_who_provides(self):
+        holder = self.node("holder")
+        provider = self.node("provider", self.capability(self.dataset()), bootstrap=[holder.address])
+
+        def found():
+            code, lines, errors = self.agent("find", "log-scan", "--bootstrap", holder.address, "--timeout", "10s")
+            return {line["peer_id"] for line in lines if line["event"] == "provider"} if code == 0 else set()
+
+        deadline = time.monotonic() + 60
+        while found() != {provider.peer_id}:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.5)
+        # The provider is gone, so that what is found afterwards comes from what the holder wrote down.
+        provider.kill()
+        holder.process.send_signal(signal.SIGTERM)
+        holder.process.wait(15)
+        holder.process.stdout.close()
+        holder.start()
+        self.assertEqual(found(), {provider.peer_id})
 
 
 if __name__ == "__main__":
