@@ -132,6 +132,7 @@ TEST(QuicFlood, EndedConnectionsGiveWay) {
   for (int i = 0; i < 10; ++i) {
     flood.client.restart();
     std::vector<ConnectionId> dialled;
+    dialled.reserve(20);
     for (int n = 0; n < 20; ++n) dialled.push_back(flood.net.dial(flood.client, flood.server, flood.server.id));
     flood.net.run([] { return false; }, milliseconds(650));
     for (auto one : dialled) {
@@ -184,6 +185,7 @@ TEST(QuicFlood, UnprovenHandshakesAreCountedWhenTheyComplete) {
   limits.connections_per_ip_max = 2;
   Flood flood(9, limits);
   std::vector<ConnectionId> dialled;
+  dialled.reserve(4);
   for (int i = 0; i < 2; ++i) dialled.push_back(flood.net.dial(flood.client, flood.server, flood.server.id));
   flood.net.pump(flood.client);
   // The server has both hellos; two more come with a token before those two go on.
