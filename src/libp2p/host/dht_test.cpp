@@ -21,7 +21,10 @@ async::Awaitable<Result<std::vector<Multiaddr>>> where_is(Dht* dht, PeerId peer)
   co_return info.addresses;
 }
 
-async::Awaitable<Result<void>> pause(Duration time) { return async::sleep_until(in(time)); }
+async::Awaitable<bool> pause(Duration time) {
+  auto slept = co_await async::sleep_until(in(time));
+  co_return slept.has_value();
+}
 
 struct Node {
   std::unique_ptr<Host> host;
