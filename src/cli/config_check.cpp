@@ -77,14 +77,14 @@ void print(const server::Config& config, Output& output) {
   output.line(fmt::format("limits      {} sessions ({} a caller), {} runs at a time on {} threads, requests of {}",
                           config.limits.sessions, config.limits.sessions_per_caller, config.limits.runs,
                           config.limits.worker_threads, server::size_text(config.limits.request_bytes)));
-  const auto& limits = config.limits;
+  const auto& network = config.limits;
   const auto words = [](const auto& value) {
     return value ? std::to_string(*value) : std::string("as the machine allows");
   };
   output.line(fmt::format(
-      "network     connections: {}; of one address: {}; streams of a peer: {}; memory: {}", words(limits.connections),
-      words(limits.connections_per_address), words(limits.streams_per_peer),
-      limits.network_memory_bytes ? server::size_text(*limits.network_memory_bytes) : "as the machine allows"));
+      "network     connections: {}; of one address: {}; streams of a peer: {}; memory: {}", words(network.connections),
+      words(network.connections_per_address), words(network.streams_per_peer),
+      network.network_memory_bytes ? server::size_text(*network.network_memory_bytes) : "as the machine allows"));
   for (const auto& dataset : config.datasets)
     output.line(fmt::format("dataset     {}: {}{}", dataset.name, escape_text(dataset.path.string(), 1000),
                             dataset.commit ? "" : " (no commitment in receipts)"));
