@@ -103,7 +103,7 @@ TEST(Config, RefusalsNameKeyLineAndColumn) {
   EXPECT_THAT(first_problem("[limits]\nconnections = 15"), HasSubstr("must be from 16 to 1000000"));
   EXPECT_THAT(first_problem("[limits]\nconnections_per_address = 0"), HasSubstr("must be from 1 to 1000000"));
   EXPECT_THAT(first_problem("[limits]\nstreams_per_peer = 7"), HasSubstr("must be from 8 to 1000000"));
-  EXPECT_THAT(first_problem("[limits]\nnetwork_memory = \"63MiB\""), HasSubstr("must be from 64MiB to 1TiB"));
+  EXPECT_THAT(first_problem("[limits]\nnetwork_memory = \"63MiB\""), HasSubstr("must be from 64 MiB to 1 TiB"));
   EXPECT_THAT(first_problem("a = = 1"), HasSubstr("f:1:5"));
   EXPECT_THAT(first_problem("listen = [\n"), HasSubstr("f:1:"));
 }
