@@ -132,7 +132,11 @@ async::Awaitable<Attempt<core::ReceivedManifest>> Agent::manifest(libp2p::PeerIn
   auto closed = co_await (*stream)->close_write();
   if (!closed) co_return std::unexpected(failure("nobody_reachable", closed.error().message()));
   auto bytes = co_await async::with_deadline(deadline, read_to_end(**stream, kManifestBytesMax));
-  if (!bytes) co_return std::unexpected(failure("bad_manifest", bytes.error().message()));
+  // A stream that broke says nothing of the manifest; one that does not end does.
+  if (!bytes) {
+    const auto* reason = bytes.error().code == Errc::too_large ? "bad_manifest" : "unavailable";
+    co_return std::unexpected(failure(reason, "its manifest: " + bytes.error().message()));
+  }
   auto now = async::system_clock().unix_now();
   auto received = core::verify_manifest(*bytes, id, now);
   if (!received) co_return std::unexpected(failure("bad_manifest", received.error().message()));

@@ -221,8 +221,9 @@ class Faults(MeshTest):
         answered = self.crowd(node, [f"agent-{i}" for i in range(CROWD)], {"busy"})
         self.assertGreaterEqual(answered, CROWD // 2)
         self.assert_settled(node, before, rss)
-        # Of one agent's, as many as it may have sessions; making its key is part of the crowding.
-        answered = self.crowd(node, ["one"] * CROWD, {"busy", "too_many_sessions"})
+        # Of one agent's, as many as it may have sessions; those above its connections find the node unavailable. Making its key is part
+        # of the crowding.
+        answered = self.crowd(node, ["one"] * CROWD, {"busy", "too_many_sessions", "unavailable"})
         self.assertGreaterEqual(answered, SESSIONS_PER_CALLER)
         self.assert_settled(node, before, rss)
         self.scan(node, state="one")

@@ -40,7 +40,8 @@ inline constexpr std::size_t kTransientConnectionsMax = 512;
 inline constexpr std::size_t kTransientStreamsMax = 6144;
 inline constexpr std::uint64_t kTransientBytesMax = 64ULL << 20;
 
-inline constexpr std::size_t kPeerConnectionsMax = 8;
+/// go has 8; one agent may be as many processes as it may have sessions at a node, and as many again that wait.
+inline constexpr std::size_t kPeerConnectionsMax = 32;
 inline constexpr std::size_t kPeerStreamsMax = 512;
 inline constexpr std::uint64_t kPeerBytesMax = 64ULL << 20;
 /// Above what a transport's windows let a connection hold unread, 6 MiB over QUIC and 8 MiB over TCP, and unsent, 4
