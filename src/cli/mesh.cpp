@@ -239,29 +239,15 @@ async::Awaitable<Result<int>> run_filter(client::Agent& agent,
     co_await run_on(agent, std::move(*peer), request, deadline, printer, tally, options, output);
     co_return tally.first_failure.value_or(kDone);
   }
-  if (auto joined = co_await agent.join(deadline); !joined)
-    co_return output.failure(joined.error().reason->exit, joined.error().reason->reason, joined.error().message);
-
   if (!options.all) {
-    // The first provider that can be reached; the others stand by.
-    auto found = co_await agent.find(options.capability, 8, libp2p::Dht::ProviderFound(), deadline);
-    if (!found)
-      co_return output.failure(found.error().reason->exit, found.error().reason->reason, found.error().message);
-    client::Failure last = client::failure("nobody_reachable");
-    for (auto& node : *found) {
-      auto id = node.id;
-      auto remaining = deadline - async::system_clock().now();
-      auto connected = co_await agent.host().connect(node, async::system_clock().now() + remaining / 2);
-      if (!connected) {
-        last = client::failure("nobody_reachable", id.to_text() + ": " + connected.error().message());
-        continue;
-      }
-      co_await run_on(agent, node, request, deadline, printer, tally, options, output);
-      co_return tally.first_failure.value_or(kDone);
-    }
-    co_return output.failure(kNobody, last.reason->reason, last.message);
+    auto node = co_await first_reachable(agent, options.capability, deadline);
+    if (!node) co_return output.failure(node.error().reason->exit, node.error().reason->reason, node.error().message);
+    co_await run_on(agent, std::move(*node), request, deadline, printer, tally, options, output);
+    co_return tally.first_failure.value_or(kDone);
   }
 
+  if (auto joined = co_await agent.join(deadline); !joined)
+    co_return output.failure(joined.error().reason->exit, joined.error().reason->reason, joined.error().message);
   // One task per provider, each started as it is found.
   async::TaskGroup tasks(agent.host().executor());
   libp2p::Dht::ProviderFound start = [&](const libp2p::PeerInfo& node) {

@@ -122,27 +122,41 @@ void add_describe(CLI::App& root, Pending& pending) {
   });
 }
 
+void FilterFlags::add_filter(CLI::App& command) {
+  command.add_option("CAPABILITY", capability, "what the node must offer")->required();
+  command.add_option("FILTER", filter, "a .wasm file (see: nmp filter)")->required();
+  command.add_option("--input", inputs, "NAME=VALUE or NAME=@FILE; `args` and `stdin` reach the filter as such")
+      ->type_name("NAME=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void FilterFlags::add_grant(CLI::App& command) {
+  command.add_option("--token", token, "a grant from the data's owner")->type_name("FILE");
+  limits.add(command);
+}
+
+Bytes FilterFlags::read_filter() const { return read_file("FILTER", filter, kFilterBytesMax); }
+
+Bytes FilterFlags::read_token() const {
+  if (token.empty()) return {};
+  return read_file("--token", token, kTokenBytesMax);
+}
+
 void add_run(CLI::App& root, Pending& pending) {
   struct Flags {
     CommonOptions common;
     MeshFlags mesh;
-    LimitFlags limits;
-    std::string capability, filter, node, token, receipt_out, key_log;
+    FilterFlags filter;
+    std::string node, receipt_out, key_log;
     std::string require = "signed";
-    std::vector<std::string> inputs;
     bool all = false;
   };
   auto flags = std::make_shared<Flags>();  // the option declarations and the callback
   auto& command = *root.add_subcommand("run", "Send a filter to data and print its answer.");
-  command.add_option("CAPABILITY", flags->capability, "what the node must offer")->required();
-  command.add_option("FILTER", flags->filter, "a .wasm file (see: nmp filter)")->required();
-  command.add_option("--input", flags->inputs, "NAME=VALUE or NAME=@FILE; `args` and `stdin` reach the filter as such")
-      ->type_name("NAME=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  flags->filter.add_filter(command);
   auto* node = command.add_option("--node", flags->node, "this node, by peer ID, DID or address")->type_name("NODE");
   command.add_flag("--all", flags->all, "every provider; answers come as they are ready")->excludes(node);
-  command.add_option("--token", flags->token, "a grant from the data's owner")->type_name("FILE");
   command.add_option("--require", flags->require, "weakest receipt that will do")
       ->check(CLI::IsMember({"signed", "enclave", "zk"}))
       ->capture_default_str();
@@ -150,7 +164,7 @@ void add_run(CLI::App& root, Pending& pending) {
       ->type_name("FILE");
   command.add_option("--key-log", flags->key_log, "write TLS secrets, for debugging with Wireshark (SSLKEYLOGFILE)")
       ->type_name("FILE");
-  flags->limits.add(command);
+  flags->filter.add_grant(command);
   add_common(command, flags->common);
   flags->mesh.add(command);
   examples(command,
@@ -162,14 +176,10 @@ void add_run(CLI::App& root, Pending& pending) {
     RunOptions options;
     options.common = flags->common;
     options.mesh = flags->mesh.take(flags->common);
-    options.capability = parse_capability(flags->capability);
-    options.filter = flags->filter;
-    options.module = read_file("FILTER", flags->filter, kFilterBytesMax);
-    options.inputs = parse_inputs(flags->inputs);
+    flags->filter.take(options);
+    options.filter = flags->filter.filter;
     if (!flags->node.empty()) options.node = parse_node("--node", flags->node);
     options.all = flags->all;
-    if (!flags->token.empty()) options.grant = read_file("--token", flags->token, kTokenBytesMax);
-    options.limits = flags->limits.take({});
     options.require = flags->require == "zk"        ? core::ReceiptKind::zk
                       : flags->require == "enclave" ? core::ReceiptKind::enclave
                                                     : core::ReceiptKind::is_signed;

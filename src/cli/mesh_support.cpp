@@ -82,6 +82,23 @@ async::Awaitable<client::Attempt<libp2p::PeerInfo>> resolve(client::Agent& agent
   co_return std::move(*found);
 }
 
+async::Awaitable<client::Attempt<libp2p::PeerInfo>> first_reachable(client::Agent& agent,
+                                                                    std::string capability,
+                                                                    Instant deadline) {
+  auto joined = co_await agent.join(deadline);
+  if (!joined) co_return std::unexpected(joined.error());
+  auto found = co_await agent.find(std::move(capability), 8, libp2p::Dht::ProviderFound(), deadline);
+  if (!found) co_return std::unexpected(found.error());
+  auto last = client::failure("nobody_reachable");
+  for (auto& node : *found) {
+    auto half = async::system_clock().now() + (deadline - async::system_clock().now()) / 2;
+    auto connected = co_await agent.host().connect(node, half);
+    if (connected) co_return std::move(node);
+    last = client::failure("nobody_reachable", node.id.to_text() + ": " + connected.error().message());
+  }
+  co_return std::unexpected(std::move(last));
+}
+
 async::Awaitable<Result<void>> join_tasks(async::TaskGroup& tasks) {
   while (tasks.size() > 0)
     NMP_CO_CHECK(co_await async::sleep_until(async::system_clock().now() + std::chrono::milliseconds(5)));

@@ -18,6 +18,11 @@ Result<server::NodeOptions> make_node_options(const NodeOptions& options);
 /// A node by address, or by its ID through the mesh.
 async::Awaitable<client::Attempt<libp2p::PeerInfo>> resolve(client::Agent& agent, NodeName name, Instant deadline);
 
+/// Of the capability's providers the first that can be reached, connected; the others stand by. Joins the mesh first.
+async::Awaitable<client::Attempt<libp2p::PeerInfo>> first_reachable(client::Agent& agent,
+                                                                    std::string capability,
+                                                                    Instant deadline);
+
 /// Waits until every task of the group has ended. Errors: cancelled.
 async::Awaitable<Result<void>> join_tasks(async::TaskGroup& tasks);
 

@@ -56,6 +56,32 @@ struct LimitFlags {
 [[nodiscard]] std::string parse_capability(const std::string& text);
 [[nodiscard]] Bytes read_file(const std::string& option, const std::filesystem::path& path, std::size_t size_max);
 [[nodiscard]] std::optional<std::filesystem::path> key_log_path(const std::string& option);
+
+/// What is sent to a node, and what it may use there: of `run` and `watch start`.
+struct FilterFlags {
+  LimitFlags limits;
+  std::string capability, filter, token;
+  std::vector<std::string> inputs;
+
+  /// CAPABILITY, FILTER and --input.
+  void add_filter(CLI::App& command);
+  /// --token and the limits.
+  void add_grant(CLI::App& command);
+  /// Options has members capability, module, inputs, grant and limits.
+  template <class Options>
+  void take(Options& options) const {
+    options.capability = parse_capability(capability);
+    options.module = read_filter();
+    options.inputs = parse_inputs(inputs);
+    options.grant = read_token();
+    options.limits = limits.take({});
+  }
+
+ private:
+  [[nodiscard]] Bytes read_filter() const;
+  [[nodiscard]] Bytes read_token() const;
+};
+
 /// The lines after "Examples:" in a command's help.
 void examples(CLI::App& command, const std::string& lines);
 

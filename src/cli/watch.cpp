@@ -44,19 +44,9 @@ async::Awaitable<client::Attempt<client::RunOutcome>> deploy(client::Agent& agen
     if (!peer) co_return std::unexpected(peer.error());
     co_return co_await agent.run(std::move(*peer), request, deadline, printer);
   }
-  auto joined = co_await agent.join(deadline);
-  if (!joined) co_return std::unexpected(joined.error());
-  auto found = co_await agent.find(options.capability, 8, libp2p::Dht::ProviderFound(), deadline);
-  if (!found) co_return std::unexpected(found.error());
-  auto last = client::failure("nobody_reachable");
-  for (auto& node : *found) {
-    auto id = node.id;
-    auto half = async::system_clock().now() + (deadline - async::system_clock().now()) / 2;
-    auto connected = co_await agent.host().connect(node, half);
-    if (connected) co_return co_await agent.run(std::move(node), request, deadline, printer);
-    last = client::failure("nobody_reachable", id.to_text() + ": " + connected.error().message());
-  }
-  co_return std::unexpected(last);
+  auto peer = co_await first_reachable(agent, options.capability, deadline);
+  if (!peer) co_return std::unexpected(peer.error());
+  co_return co_await agent.run(std::move(*peer), request, deadline, printer);
 }
 
 async::Awaitable<Result<int>> start(client::Agent& agent,

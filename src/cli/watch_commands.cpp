@@ -57,23 +57,16 @@ void add_start(CLI::App& watch, Pending& pending) {
   struct Flags {
     CommonOptions common;
     MeshFlags mesh;
-    LimitFlags limits;
-    std::string capability, filter, node, token;
-    std::vector<std::string> inputs;
+    FilterFlags filter;
+    std::string node;
   };
   auto flags = std::make_shared<Flags>();  // the option declarations and the callback
   auto& command = *watch.add_subcommand("start", "Leave a filter at a node: it lives on there and pushes events.");
-  command.add_option("CAPABILITY", flags->capability, "what the node must offer")->required();
-  command.add_option("FILTER", flags->filter, "a .wasm file (see: nmp filter)")->required();
-  command.add_option("--input", flags->inputs, "NAME=VALUE or NAME=@FILE; `args` and `stdin` reach the filter as such")
-      ->type_name("NAME=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  flags->filter.add_filter(command);
   command
       .add_option("--node", flags->node, "this node, by peer ID, DID or address (default: the first that is reached)")
       ->type_name("NODE");
-  command.add_option("--token", flags->token, "a grant from the data's owner")->type_name("FILE");
-  flags->limits.add(command);
+  flags->filter.add_grant(command);
   add_common(command, flags->common);
   flags->mesh.add(command);
   examples(
@@ -87,12 +80,8 @@ void add_start(CLI::App& watch, Pending& pending) {
     WatchStartOptions options;
     options.common = flags->common;
     options.mesh = flags->mesh.take(flags->common);
-    options.capability = parse_capability(flags->capability);
-    options.module = read_file("FILTER", flags->filter, kFilterBytesMax);
-    options.inputs = parse_inputs(flags->inputs);
+    flags->filter.take(options);
     if (!flags->node.empty()) options.node = parse_node("--node", flags->node);
-    if (!flags->token.empty()) options.grant = read_file("--token", flags->token, kTokenBytesMax);
-    options.limits = flags->limits.take({});
     pending.command = std::move(options);
   });
 }
