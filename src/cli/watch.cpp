@@ -162,7 +162,7 @@ async::Awaitable<Result<int>> manage(client::Agent& agent,
     show_log(outcome->evidence, output);
     co_return kDone;
   }
-  const auto id = core::watch_id_text(*options.watch);
+  const auto id = options.watch ? core::watch_id_text(*options.watch) : std::string();  // each of the rest names one
   const bool stopped = options.op == core::kStopOperation;
   output.object({{"event", stopped ? "stopped" : "acknowledged"}, {"id", id}});
   output.line(id + (stopped ? "  is stopped, and what was kept of it is erased"

@@ -1,4 +1,5 @@
 #include <charconv>
+#include <tuple>
 
 #include "sandbox/engine_impl.hpp"
 
@@ -33,7 +34,7 @@ void Engine::Impl::restore(RestoreFrame frame) {
   // One host keeps them, from its beginning on: what another tells, or this one later, is not looked at.
   if (!watchdogs_ || storage_) return;
   // One that does not open stays where it is, for a node that has its key.
-  (void)watchdogs_->restore(std::move(frame.watch));
+  std::ignore = watchdogs_->restore(std::move(frame.watch));
 }
 
 void Engine::Impl::restored(const ConnectionPtr& connection) {

@@ -154,6 +154,7 @@ bool GuestApi::wake(Instant now) {
 }
 
 bool GuestApi::datasets_changed() const {
+  NMP_ASSERT(options_.watch.has_value());  // only a watchdog waits
   const auto& live = options_.watch->live;
   for (std::size_t i = 0; i < live.size(); ++i)
     if (live[i]->now().version != seen_[i]) return true;

@@ -394,7 +394,7 @@ class Watchdogs::Impl {
   /// Whether nothing more is taken of it for now.
   [[nodiscard]] bool holds(const Watchdog& dog) const {
     if (dog.said.left(options_.clock->unix_now()) == 0) return true;
-    return dog.full() && dog.allowed->policy.when_full == core::WhenFull::hold;
+    return dog.full() && dog.allowed && dog.allowed->policy.when_full == core::WhenFull::hold;
   }
   /// When holds() may have changed without a word.
   [[nodiscard]] Instant next_look(const Watchdog& dog) const {

@@ -98,7 +98,7 @@ struct WatchdogsTest : testing::Test {
     start();
   }
 
-  Result<WatchId> deploy(Bytes module, std::optional<WatchAuthorization> with = std::nullopt) {
+  Result<WatchId> deploy(Bytes module, const std::optional<WatchAuthorization>& with = std::nullopt) {
     WatchDefinition definition(owner);
     definition.capability = "log-scan";
     definition.module_hash = crypto::sha256(module);

@@ -83,6 +83,7 @@ TEST(Router, TheSameSeedIsTheSameRun) {
     publish(net, 3, "x");
     net.run_for(seconds(3));
     std::vector<std::size_t> copies;
+    copies.reserve(net.size());
     for (std::size_t i = 0; i < net.size(); ++i) copies.push_back(net[i].copies);
     return copies;
   };

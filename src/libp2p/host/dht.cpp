@@ -266,6 +266,7 @@ async::Awaitable<Result<PeerInfo>> Dht::find_peer(PeerId peer, Instant deadline)
   if (closed()) co_return fail(Errc::cancelled);
   auto id = node_.find_peer(peer, deadline, both_times());
   NMP_CO_TRY(auto outcome, co_await end_of(id));
+  NMP_ASSERT(outcome.peer.has_value());
   host_.add_addresses(peer, outcome.peer->addresses, kad::kFoundAddressTtl);
   co_return *std::move(outcome.peer);
 }

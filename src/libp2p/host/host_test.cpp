@@ -52,7 +52,9 @@ Awaitable<void> echo(StreamPtr stream) {
   (void)co_await stream->close_write();
 }
 
-std::unique_ptr<Host> make_host(const Executor& executor, const char* listen = transport, HostLimits limits = {}) {
+std::unique_ptr<Host> make_host(const Executor& executor,
+                                const char* listen = transport,
+                                const HostLimits& limits = {}) {
   HostOptions options(KeyPair::generate(crypto::system_random()));
   if (listen != nullptr) options.listen.push_back(address(listen));
   options.limits = limits;
@@ -70,7 +72,7 @@ Bytes multistream_hello() {
 PeerInfo info_of(const Host& host) { return {host.id(), host.listen_addresses()}; }
 
 struct Two {
-  explicit Two(boost::asio::io_context& context, const char* listen = transport, HostLimits limits = {})
+  explicit Two(boost::asio::io_context& context, const char* listen = transport, const HostLimits& limits = {})
       : server(make_host(context.get_executor(), listen, limits)), client(make_host(context.get_executor(), nullptr)) {}
   std::unique_ptr<Host> server;
   std::unique_ptr<Host> client;
@@ -100,7 +102,7 @@ Awaitable<std::string> read_all(Stream& stream) {
 
 /// Runs `body(two)` and closes both hosts.
 template <class Body>
-void with_two(Body body, const char* listen = transport, HostLimits limits = {}) {
+void with_two(Body body, const char* listen = transport, const HostLimits& limits = {}) {
   boost::asio::io_context context;
   Two two(context, listen, limits);
   if (two.server == nullptr && std::string_view(listen).starts_with("/ip6")) GTEST_SKIP() << "no IPv6 here";

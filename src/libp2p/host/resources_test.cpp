@@ -42,7 +42,7 @@ Awaitable<void> sit(StreamPtr /*stream*/) { (void)co_await async::sleep_until(no
 
 /// One server with limits and any number of clients, none of which asks who the others are: that takes streams too.
 struct Mesh {
-  Mesh(boost::asio::io_context& context, std::string listen, const resources::Limits& limits) : io(context) {
+  Mesh(boost::asio::io_context& context, const std::string& listen, const resources::Limits& limits) : io(context) {
     HostOptions options(KeyPair::generate(crypto::system_random()));
     options.listen.push_back(Multiaddr::parse(listen).value());
     options.limits.resources = limits;

@@ -220,6 +220,7 @@ TEST_F(KadLookup, MadeUpNeighboursDoNotCrowdOutAnHonestPeer) {
   auto all = peers(1, 40);
   auto honest = PeerInfo{all[20].id, {address("/ip4/9.9.9.9/udp/1/quic-v1")}};
   std::vector<PeerInfo> invented;
+  invented.reserve(10);
   for (std::size_t i = 0; i < 10; ++i) invented.push_back({all[i].id, {address("/ip4/9.9.9.1/udp/1/quic-v1")}});
   World world{{all[30].id, invented}, {all[31].id, {honest}}, {honest.id, {}}};
   LookupOptions options;

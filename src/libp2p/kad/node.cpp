@@ -86,7 +86,7 @@ void Node::on_answer(RequestId id, const Message& answer, Now now) {
     settle(*call, now);
     return;
   }
-  call->query->on_answer(peer.id, answer, now.instant, now.unix_seconds);
+  call->running().on_answer(peer.id, answer, now.instant, now.unix_seconds);
   drive(*call, now);
 }
 
@@ -112,7 +112,7 @@ void Node::on_failure(RequestId id, Now now) {
     settle(*call, now);
     return;
   }
-  call->query->on_failure(pending->peer.id, now.instant);
+  call->running().on_failure(pending->peer.id, now.instant);
   drive(*call, now);
 }
 

@@ -166,6 +166,16 @@ class Node {
     bool storing = false;
     std::size_t sending = 0;
     std::size_t delivered = 0;
+
+    /// Its query, which it has from its first step on.
+    Query& running() {
+      NMP_ASSERT(query.has_value());
+      return *query;
+    }
+    [[nodiscard]] const Query& running() const {
+      NMP_ASSERT(query.has_value());
+      return *query;
+    }
   };
   /// A request on its way.
   struct Pending {

@@ -50,33 +50,33 @@ void Node::look_up(Call& call, Query::Want want, std::vector<PeerInfo> seeds, No
 
 void Node::drive(Call& call, Now now) {
   if (call.kind == Kind::find_providers) take_found(call, now);
-  for (const auto& peer : call.query->next(now.instant)) send(peer, call.query->request(), &call, now);
-  if (call.query->done()) looked_up(call, now);
+  for (const auto& peer : call.running().next(now.instant)) send(peer, call.running().request(), &call, now);
+  if (call.running().done()) looked_up(call, now);
 }
 
 void Node::take_found(Call& call, Now now) {
   auto full = [&] { return call.count != 0 && call.providers.size() >= call.count; };
-  for (auto& provider : call.query->take_providers()) {
+  for (auto& provider : call.running().take_providers()) {
     bool known = std::ranges::any_of(call.providers, [&](const PeerInfo& other) { return other.id == provider.id; });
     if (full() || known || provider.id == self_) continue;
     found_.push_back({call.id, provider});
     call.providers.push_back(std::move(provider));
   }
-  if (full()) call.query->stop(now.instant);
+  if (full()) call.running().stop(now.instant);
 }
 
 void Node::learn_size(const Call& call) {
-  if (!call.query->lookup().complete()) return;
+  if (!call.running().lookup().complete()) return;
   std::vector<Distance> distances;
-  for (const auto& peer : call.query->closest())
-    distances.push_back(policy_.distance(call.query->lookup().target(), Key::of(peer.id)));
+  for (const auto& peer : call.running().closest())
+    distances.push_back(policy_.distance(call.running().lookup().target(), Key::of(peer.id)));
   size_.add(distances);
 }
 
 /// The query is done: what follows depends on the call.
 void Node::looked_up(Call& call, Now now) {
   learn_size(call);
-  if (!call.self_found) call.stats = call.query->stats(now.instant);
+  if (!call.self_found) call.stats = call.running().stats(now.instant);
   switch (call.kind) {
     case Kind::bootstrap: next_bucket(call, now); return;
     case Kind::provide: announce(call, now); return;
@@ -87,7 +87,7 @@ void Node::looked_up(Call& call, Now now) {
       return finish(call, std::move(outcome));
     }
     case Kind::find_peer: {
-      Outcome outcome{.peer = call.query->found_peer()};
+      Outcome outcome{.peer = call.running().found_peer()};
       if (!outcome.peer) return finish(call, fail(Errc::not_found, "kad: no such peer"));
       return finish(call, std::move(outcome));
     }
@@ -96,13 +96,13 @@ void Node::looked_up(Call& call, Now now) {
       message.type = MessageType::put_value;
       message.key = call.key;
       message.record = Record{call.key, call.value, {}};
-      return store_at(call, call.query->closest(), message, now);
+      return store_at(call, call.running().closest(), message, now);
     }
     case Kind::get_value: {
       const auto* held = server_.records().get(call.key, now.instant);
       if (held != nullptr && policy_.validate(call.key, held->value, now.unix_seconds))
-        call.query->offer_value(held->value);
-      auto value = call.query->value();
+        call.running().offer_value(held->value);
+      auto value = call.running().value();
       if (!value) return finish(call, fail(Errc::not_found, "kad: no valid value"));
       correct(call, *value, now);
       Outcome outcome{.value = *std::move(value)};
@@ -117,13 +117,13 @@ void Node::correct(const Call& call, const Bytes& value, Now now) {
   message.type = MessageType::put_value;
   message.key = call.key;
   message.record = Record{call.key, value, {}};
-  for (const auto& peer : call.query->stale_holders()) send(peer, message, nullptr, now);
+  for (const auto& peer : call.running().stale_holders()) send(peer, message, nullptr, now);
 }
 
 /// After the lookup of ourselves (whose stats the call keeps): one in each bucket, one after the other.
 void Node::next_bucket(Call& call, Now now) {
   if (!call.self_found) {
-    if (call.query->closest().empty()) return finish(call, fail(Errc::unavailable, "kad: no peer answered"));
+    if (call.running().closest().empty()) return finish(call, fail(Errc::unavailable, "kad: no peer answered"));
     call.self_found = true;
     if (!call.self_only)
       for (std::size_t prefix = 0; prefix <= table_.refresh_depth(); ++prefix)
@@ -144,12 +144,14 @@ void Node::announce(Call& call, Now now) {
   message.type = MessageType::add_provider;
   message.key = call.key;
   message.provider_peers.push_back(self());
-  auto peers = call.query->closest();
+  auto peers = call.running().closest();
   std::vector<Distance> distances;
-  for (const auto& peer : peers) distances.push_back(policy_.distance(call.query->lookup().target(), Key::of(peer.id)));
+  distances.reserve(peers.size());
+  for (const auto& peer : peers)
+    distances.push_back(policy_.distance(call.running().lookup().target(), Key::of(peer.id)));
   if (auto crowding = size_.crowding(distances); crowding && *crowding >= kCrowdedFactor) {
     observer_.on_crowded_place(call.key, *crowding);
-    peers = call.query->closest(kCrowdedSpread * options_.lookup.k);
+    peers = call.running().closest(kCrowdedSpread * options_.lookup.k);
   }
   store_at(call, peers, message, now);
 }
@@ -191,7 +193,7 @@ void Node::stop(CallId id, Now now) {
     return settle(call, now);
   }
   call.deadline = std::min(call.deadline, now.instant);
-  call.query->stop(now.instant);
+  call.running().stop(now.instant);
   looked_up(call, now);
 }
 

@@ -1,6 +1,7 @@
 #include "libp2p/kad/stores.hpp"
 
 #include <set>
+#include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -24,7 +25,7 @@ TEST(KadProviders, AFloodFromFewNetworksDisplacesOnlyItself) {
   std::uint64_t number = 1;
   auto flood = [&] {
     for (int i = 0; i < 1000; ++i, ++number)
-      (void)store.add(kKey, at(number, "150.0." + std::to_string(number % 4) + ".1"), {});
+      std::ignore = store.add(kKey, at(number, "150.0." + std::to_string(number % 4) + ".1"), {});
   };
   flood();
   EXPECT_EQ(store.size(), kProvidersPerKeyMax);

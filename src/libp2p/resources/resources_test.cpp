@@ -1,3 +1,5 @@
+#include <tuple>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -290,6 +292,7 @@ TEST(Manager, TheSystemIsFullForEverybody) {
   limits.subnets.per_address_max = 100;
   Manager manager(limits);
   std::vector<ConnectionScope> held;
+  held.reserve(4);
   for (int i = 0; i < 4; ++i) held.push_back(manager.open_inbound({.from = v4(kHost)}, kStart).value());
   EXPECT_FALSE(manager.check_inbound(v4(kHost), kStart));
   EXPECT_FALSE(manager.open_inbound({.from = v4(kHost)}, kStart));
@@ -354,6 +357,7 @@ TEST(Manager, ForgedAddressesAreNotHeldAgainstTheirOwner) {
   auto limits = small_limits();
   Manager manager(limits);
   std::vector<ConnectionScope> forged;
+  forged.reserve(100);
   for (int i = 0; i < 100; ++i) forged.push_back(manager.open_inbound({.from = v4(kHost)}, kStart).value());
   auto owner = manager.open_inbound({.from = v4(kHost), .proven = true}, kStart);
   ASSERT_TRUE(owner);
@@ -400,8 +404,8 @@ TEST(Manager, WhateverIsOpenedInWhateverOrderIsGivenBack) {
           auto& on = connections[random.below(connections.size())];
           auto made = on.open_stream(random.below(2) == 0 ? Direction::inbound : Direction::outbound);
           if (!made) break;
-          if (random.below(4) > 0) (void)made->set_protocol(random.below(2) == 0 ? "/a" : "/b");
-          (void)made->reserve(random.below(1000));
+          if (random.below(4) > 0) std::ignore = made->set_protocol(random.below(2) == 0 ? "/a" : "/b");
+          std::ignore = made->reserve(random.below(1000));
           streams.push_back(*std::move(made));
           break;
         }

@@ -182,7 +182,7 @@ void Mesh::besiege(ByteView key, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     auto seat_of_one =
         random_seat(people_.size(), Kind::attacker, options_.organisations, options_.attacker_networks, random_);
-    while (!(at(seat_of_one.info.id) < *nearest)) seat_of_one.info.id = random_peer(random_);
+    while (nearest && !(at(seat_of_one.info.id) < *nearest)) seat_of_one.info.id = random_peer(random_);
     schedule(kJoinEvery * i, Event{.what = What::join, .to = seat(std::move(seat_of_one))});
   }
   run_for(kJoinEvery * count + kRest);
