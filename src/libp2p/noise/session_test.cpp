@@ -4,15 +4,11 @@
 #include <map>
 
 #include <gtest/gtest.h>
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
-#include <openssl/evp.h>
-#include <openssl/rsa.h>
-#include <openssl/x509.h>
 
 #include "base/encoding.hpp"
 #include "libp2p/noise/limits.hpp"
 #include "libp2p/noise/testing.hpp"
+#include "libp2p/peer/testing.hpp"
 
 namespace nmp::libp2p::noise {
 namespace {
@@ -110,57 +106,12 @@ TEST(NoiseSession, SignatureMadeByGo) {
   EXPECT_EQ(verify_identity(payload, static_key).error().code, Errc::bad_identity);
 }
 
-/// A host key of any type, and what it signs.
-class HostKey {
- public:
-  explicit HostKey(KeyType type) {
-    switch (type) {
-      case KeyType::rsa: key_.reset(EVP_RSA_gen(2048)); break;
-      case KeyType::ecdsa: key_.reset(EVP_EC_gen("P-256")); break;
-      case KeyType::secp256k1: key_.reset(EVP_EC_gen("secp256k1")); break;
-      case KeyType::ed25519: break;
-    }
-    if (type == KeyType::ed25519) {
-      protobuf_ = identity(3).public_key().bytes();
-    } else if (type == KeyType::secp256k1) {
-      EXPECT_EQ(EVP_PKEY_set_utf8_string_param(key_.get(), OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "compressed"),
-                1);
-      ByteArray<33> point{};
-      std::size_t size = 0;
-      EXPECT_EQ(EVP_PKEY_get_octet_string_param(key_.get(), OSSL_PKEY_PARAM_PUB_KEY, u8(point), point.size(), &size),
-                1);
-      EXPECT_EQ(size, point.size());
-      protobuf_ = ProtobufWriter().varint(1, std::to_underlying(type)).bytes(2, point).take();
-    } else {
-      Bytes spki(static_cast<std::size_t>(i2d_PUBKEY(key_.get(), nullptr)));
-      auto* at = u8(spki);
-      i2d_PUBKEY(key_.get(), &at);
-      protobuf_ = ProtobufWriter().varint(1, std::to_underlying(type)).bytes(2, spki).take();
-    }
-  }
-
-  [[nodiscard]] PeerId id() const { return PeerId::of(PublicKey::decode(protobuf_).value()); }
-  [[nodiscard]] Bytes payload(const crypto::X25519PublicKey& static_key) const {
-    return HandshakePayload{
-        .identity_key = protobuf_, .identity_sig = sign(static_key_message(static_key)), .stream_muxers = {}}
-        .encode();
-  }
-
- private:
-  [[nodiscard]] Bytes sign(ByteView message) const {
-    if (key_ == nullptr) return to_bytes(ByteView(identity(3).sign(message)));
-    crypto::EvpDigest context(EVP_MD_CTX_new());
-    Bytes signature(512);
-    auto size = signature.size();
-    EXPECT_EQ(EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key_.get()), 1);
-    EXPECT_EQ(EVP_DigestSign(context.get(), u8(signature), &size, u8(message), message.size()), 1);
-    signature.resize(size);
-    return signature;
-  }
-
-  crypto::EvpKey key_;
-  Bytes protobuf_;
-};
+/// What a host with `key` says of itself under `static_key`.
+Bytes payload_by(const HostKey& key, const crypto::X25519PublicKey& static_key) {
+  return HandshakePayload{
+      .identity_key = key.protobuf(), .identity_sig = key.sign(static_key_message(static_key)), .stream_muxers = {}}
+      .encode();
+}
 
 TEST(NoiseSession, HostKeysOfAllTypes) {
   for (auto type : {KeyType::rsa, KeyType::ed25519, KeyType::secp256k1, KeyType::ecdsa}) {
@@ -171,7 +122,7 @@ TEST(NoiseSession, HostKeysOfAllTypes) {
       RawPeer responder(Role::responder, random);
       auto left = dialer({.expected = expected ? host.id() : id(4), .muxers = {}});
       ASSERT_TRUE(responder.read(left.take_output()));
-      auto code = refusal(left, responder.write(host.payload(responder.static_key())));
+      auto code = refusal(left, responder.write(payload_by(host, responder.static_key())));
       EXPECT_EQ(left.established(), expected);
       if (!expected) {
         EXPECT_EQ(code, Errc::wrong_peer);
@@ -185,14 +136,14 @@ TEST(NoiseSession, HostKeysOfAllTypes) {
       auto right = listener();
       ASSERT_EQ(refusal(right, initiator.write({})), std::error_code());
       ASSERT_TRUE(initiator.read(right.take_output()));
-      EXPECT_EQ(refusal(right, initiator.write(host.payload(initiator.static_key()))), std::error_code());
+      EXPECT_EQ(refusal(right, initiator.write(payload_by(host, initiator.static_key()))), std::error_code());
       EXPECT_EQ(right.peer(), host.id());
     }
     // A signature of the right key for another static key.
     RawPeer responder(Role::responder, random);
     auto left = dialer();
     ASSERT_TRUE(responder.read(left.take_output()));
-    EXPECT_EQ(refusal(left, responder.write(host.payload({}))), Errc::bad_identity);
+    EXPECT_EQ(refusal(left, responder.write(payload_by(host, {}))), Errc::bad_identity);
   }
 }
 

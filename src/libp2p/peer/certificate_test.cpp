@@ -7,6 +7,7 @@
 #include "libp2p/peer/der.hpp"
 #include "libp2p/peer/errors.hpp"
 #include "libp2p/peer/test_vectors.hpp"
+#include "libp2p/peer/testing.hpp"
 #include "libp2p/peer/tls_extension.hpp"
 
 namespace nmp::libp2p {
@@ -77,66 +78,6 @@ TEST(Certificate, OursVerifiesAndItsKeyFits) {
   EXPECT_EQ(verify_certificate(two, kNow).error().code, PeerErrc::certificate_count);
 }
 
-/// Certificates that are wrong in one place and rightly signed.
-class Forge {
- public:
-  Forge() : key_(EVP_EC_gen("P-256")) {
-    std::uint8_t* out = nullptr;
-    int size = i2d_PUBKEY(key_.get(), &out);
-    spki = to_bytes(view_of(out, static_cast<std::size_t>(size)));
-    OPENSSL_free(out);
-    sign_host("libp2p-tls-handshake:");
-  }
-
-  void sign_host(std::string_view prefix) {
-    auto host = KeyPair::from_seed(repeated(1));
-    auto signature = host.sign(concat({bytes_of(prefix), spki}));
-    set_extension(host.public_key().bytes(), signature, {});
-  }
-  void set_extension(ByteView key, ByteView signature, ByteView trailing) {
-    auto a = der::element(der::kOctetString, {key});
-    auto b = der::element(der::kOctetString, {signature});
-    extensions = {libp2p_extension(der::element(der::kSequence, {a, b, trailing}))};
-  }
-  static Bytes libp2p_extension(ByteView value) { return extension(tls_extension_oid(), {}, value); }
-  static Bytes extension(ByteView oid, ByteView critical, ByteView value) {
-    auto a = der::element(der::kObjectId, {oid});
-    auto b = der::element(der::kOctetString, {value});
-    return der::element(der::kSequence, {a, critical, b});
-  }
-
-  Bytes make() const {
-    auto algorithm = hex("300a06082a8648ce3d040302");
-    Bytes list;
-    for (const auto& e : extensions) append(list, e);
-    auto sequence = der::element(der::kSequence, {list});
-    auto wrapped = extensions.empty() ? Bytes{} : der::element(0xa3, {sequence});
-    auto validity = der::element(der::kSequence, {not_before, not_after});
-    auto tbs = der::element(
-        der::kSequence, {version, serial, algorithm, hex("3000"), validity, hex("3000"), spki, unique_ids, wrapped});
-    Bytes signature(128);
-    std::size_t size = signature.size();
-    crypto::EvpDigest context(EVP_MD_CTX_new());
-    EXPECT_EQ(EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key_.get()), 1);
-    EXPECT_EQ(EVP_DigestSign(context.get(), u8(signature), &size, u8(ByteView(tbs)), tbs.size()), 1);
-    signature.resize(size);
-    auto bits = der::element(der::kBitString, {hex("00"), signature});
-    return der::element(der::kSequence, {tbs, algorithm, bits, after_signature});
-  }
-
-  Bytes spki;
-  Bytes version = hex("a003020102");
-  Bytes serial = hex("020105");
-  Bytes not_before = der::element(der::kUtcTime, {bytes_of("200101000000Z")});
-  Bytes not_after = der::element(der::kGeneralizedTime, {bytes_of("40960101000000Z")});
-  Bytes unique_ids;
-  Bytes after_signature;
-  std::vector<Bytes> extensions;
-
- private:
-  crypto::EvpKey key_;
-};
-
 TEST(Certificate, OneThingWrong) {
   auto code = [](auto change) -> std::error_code {
     Forge forge;
@@ -196,6 +137,20 @@ TEST(Certificate, RsaHostKeysOutsideTheirBoundsAreRefused) {
     auto key = PublicKey::decode(protobuf);
     ASSERT_FALSE(key);
     EXPECT_TRUE(key.error().code == PeerErrc::invalid_key || key.error().code == PeerErrc::too_large);
+  }
+}
+
+TEST(Certificate, RsaExponentsAsLongAsTheirModulusAreRefused) {
+  for (int bits : {64, 65}) {
+    auto key = rsa_with_exponent_of(bits);
+    auto protobuf = ProtobufWriter().varint(1, 0).bytes(2, spki_of(key)).take();
+    auto host = PublicKey::decode(protobuf);
+    EXPECT_EQ(host ? std::error_code() : host.error().code,
+              bits > 64 ? make_error_code(PeerErrc::invalid_key) : std::error_code());
+    Forge forge(std::move(key), hex("300d06092a864886f70d01010b0500"));
+    auto id = verify(forge.make());
+    EXPECT_EQ(id ? std::error_code() : id.error().code,
+              bits > 64 ? make_error_code(PeerErrc::certificate_algorithm) : std::error_code());
   }
 }
 

@@ -1,11 +1,13 @@
 #include "libp2p/peer/key_handle.hpp"
 
+#include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include "base/owned.hpp"
 #include "libp2p/peer/limits.hpp"
 
 namespace nmp::libp2p {
@@ -50,9 +52,14 @@ crypto::EvpKey load_spki(ByteView der) {
 }
 
 bool is_rsa_in_bounds(const crypto::EvpKey& key) {
+  ClearErrors clear;
   auto type = EVP_PKEY_get_base_id(key.get());
   auto bits = EVP_PKEY_get_bits(key.get());
-  return (type == EVP_PKEY_RSA || type == EVP_PKEY_RSA_PSS) && bits >= kRsaBitsMin && bits <= kRsaBitsMax;
+  if ((type != EVP_PKEY_RSA && type != EVP_PKEY_RSA_PSS) || bits < kRsaBitsMin || bits > kRsaBitsMax) return false;
+  BIGNUM* number = nullptr;
+  if (EVP_PKEY_get_bn_param(key.get(), OSSL_PKEY_PARAM_RSA_E, &number) != 1) return false;
+  Owned<BIGNUM, &BN_free> exponent(number);
+  return BN_num_bits(exponent.get()) <= kRsaExponentBitsMax;
 }
 
 bool is_ec_on(const crypto::EvpKey& key, std::string_view curve) {

@@ -9,7 +9,7 @@ namespace nmp::libp2p {
 
 /// A strict DER SubjectPublicKeyInfo that re-encodes to the same bytes, or null.
 [[nodiscard]] crypto::EvpKey load_spki(ByteView der);
-/// An RSA key (PKCS #1, or RSASSA-PSS) within kRsaBitsMin and kRsaBitsMax.
+/// An RSA key (PKCS #1, or RSASSA-PSS) within kRsaBitsMin, kRsaBitsMax and kRsaExponentBitsMax.
 [[nodiscard]] bool is_rsa_in_bounds(const crypto::EvpKey& key);
 /// `curve` is OpenSSL's name, such as "prime256v1".
 [[nodiscard]] bool is_ec_on(const crypto::EvpKey& key, std::string_view curve);

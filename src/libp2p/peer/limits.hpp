@@ -7,6 +7,9 @@ namespace nmp::libp2p {
 /// libp2p.md section 2: RSA bounds. Unbounded keys let a peer burn CPU (CVE-2023-39533).
 inline constexpr int kRsaBitsMin = 2048;
 inline constexpr int kRsaBitsMax = 8192;
+/// Of the public exponent, which is 65537 in practice: one as long as its modulus makes a check cost what a signature
+/// does. OpenSSL has this bound for keys above 3072 bits.
+inline constexpr int kRsaExponentBitsMax = 64;
 /// A PublicKey protobuf: SubjectPublicKeyInfo of an 8192-bit RSA key is 1062 bytes.
 inline constexpr std::size_t kPublicKeyBytesMax = 1200;
 /// A signature: 8192-bit RSA.
