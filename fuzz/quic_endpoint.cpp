@@ -39,7 +39,7 @@ struct Side {
         id(PeerId::of(identity.public_key())) {
     auto certificate = make_certificate(identity, clock.unix_now(), crypto::system_random());
     NMP_ASSERT(certificate);
-    tls = *TlsContext::make(id, *certificate, clock);
+    tls = *tls::Context::make(id, *certificate, clock);
   }
   void start(int number) {
     Endpoint::Secrets secrets{secret_of(number), secret_of(number + 100)};
@@ -52,7 +52,7 @@ struct Side {
   SocketAddress address;
   KeyPair identity;
   PeerId id;
-  std::unique_ptr<TlsContext> tls;
+  std::unique_ptr<tls::Context> tls;
   std::unique_ptr<Endpoint> endpoint;
 };
 

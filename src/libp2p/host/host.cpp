@@ -60,14 +60,14 @@ Result<void> Host::Impl::start() {
   NMP_CHECK(open_key_log());
   auto& clock = async::system_clock();
   NMP_TRY(auto certificate, make_certificate(options.identity, clock.unix_now(), crypto::system_random()));
-  quic::KeyLog log;
+  tls::KeyLog log;
   if (key_log_fd >= 0) {
     log = [fd = key_log_fd](std::string_view line) {
       auto text = std::string(line) + "\n";
       (void)!::write(fd, text.data(), text.size());
     };
   }
-  NMP_TRY(tls, quic::TlsContext::make(id, certificate, clock, std::move(log)));
+  NMP_TRY(tls, tls::Context::make(id, certificate, clock, std::move(log)));
   // The reset key comes from the identity, so that a restarted host can still end the connections of its earlier life.
   auto private_key = options.identity.encode();
   auto prk = crypto::hkdf_extract(bytes_of("nmp quic stateless reset"), private_key.view());

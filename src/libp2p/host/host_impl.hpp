@@ -73,7 +73,7 @@ class Host::Impl final : public Transport::Listener, public std::enable_shared_f
   HostOptions options;
   PeerId id;
   std::unique_ptr<resources::Manager> resources;
-  std::unique_ptr<quic::TlsContext> tls;
+  std::unique_ptr<tls::Context> tls;
   std::unique_ptr<quic::Endpoint> endpoint;
   std::unique_ptr<QuicTransport> quic;
   std::unique_ptr<TcpTransport> tcp;

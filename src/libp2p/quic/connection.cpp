@@ -11,13 +11,12 @@
 #include "base/encoding.hpp"
 #include "libp2p/quic/buffers.hpp"
 #include "libp2p/quic/ngtcp2_types.hpp"
-#include "libp2p/quic/tls_impl.hpp"
+#include "libp2p/tls/context_impl.hpp"
 
 namespace nmp::libp2p::quic {
 
 namespace {
 
-constexpr std::string_view kAlpn = "libp2p";
 constexpr std::size_t kCidBytes = 16;
 /// RFC 9000 section 7.2 asks for at least 8 unpredictable bytes.
 constexpr std::size_t kFirstDcidBytes = 18;
@@ -48,6 +47,14 @@ struct StreamState {
   }
 };
 
+/// Of what the certificate or the agreed protocol was wrong with.
+Errc errc_of(const std::error_code& code) {
+  if (code == tls::Errc::certificate) return Errc::certificate;
+  if (code == tls::Errc::wrong_peer) return Errc::wrong_peer;
+  if (code == tls::Errc::self_dial) return Errc::self_dial;
+  return Errc::tls;
+}
+
 }  // namespace
 
 struct Connection::Impl {
@@ -70,9 +77,9 @@ struct Connection::Impl {
   bool inbound = false;
   bool up = false;
   bool validated = false;
-  Verification verification;
+  tls::Verification verification;
   ngtcp2_crypto_conn_ref reference{};
-  Session session;
+  tls::SessionHandle session;
   Owned<ngtcp2_conn, &ngtcp2_conn_del> conn;
   std::set<Cid> cids;
   std::set<ResetToken> tokens;
@@ -152,10 +159,8 @@ struct Connection::Impl {
     }
   }
   int on_handshake_completed() {
-    gnutls_datum_t chosen{};
-    if (gnutls_alpn_get_selected_protocol(session.get(), &chosen) != 0 ||
-        text_of(view_of(chosen.data, chosen.size)) != kAlpn || !verification.peer) {
-      verification.failure = Error{make_error_code(Errc::tls), "no ALPN or no peer"};
+    if (tls::agreed_protocol(session.get()) != tls::kAlpn || !verification.peer) {
+      verification.failure = Error{make_error_code(tls::Errc::handshake), "no ALPN or no peer"};
       return NGTCP2_ERR_CALLBACK_FAILURE;
     }
     up = validated = true;
@@ -370,7 +375,7 @@ struct Connection::Impl {
       ngtcp2_ccerr_set_tls_alert(&error, alert, nullptr, 0);
       why.error = Errc::tls;
       if (verification.failure) {
-        why.error = static_cast<Errc>(verification.failure->code.value());
+        why.error = errc_of(verification.failure->code);
         why.text = verification.failure->context;
       }
     } else {
@@ -391,10 +396,14 @@ struct Connection::Impl {
   }
 };
 
-Verification& verification_of(gnutls_session_t session) {
+namespace {
+
+tls::Verification& verification_of(gnutls_session_t session) {
   auto* reference = static_cast<ngtcp2_crypto_conn_ref*>(gnutls_session_get_ptr(session));
   return static_cast<Connection::Impl*>(reference->user_data)->verification;
 }
+
+}  // namespace
 
 const ngtcp2_callbacks& Connection::Impl::callbacks() {
   static const ngtcp2_callbacks table = [] {
@@ -468,35 +477,18 @@ const ngtcp2_callbacks& Connection::Impl::callbacks() {
 }
 
 Result<void> Connection::Impl::start_tls() {
-  // GNUTLS_NO_TICKETS: no resumption in either direction.
-  auto flags = (inbound ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT) | GNUTLS_NO_TICKETS;
-  if (gnutls_init(out(session), static_cast<unsigned>(flags)) != 0) return fail(Errc::internal, "gnutls_init");
-  auto& tls = common.tls.impl();
+  if (gnutls_init(out(session), tls::session_flags(inbound)) != 0) return fail(Errc::internal, "gnutls_init");
+  auto& context = common.tls.impl();
   auto* raw_session = session.get();
-  if (gnutls_priority_set(raw_session, tls.priorities.get()) != 0) return fail(Errc::internal, "priorities");
+  if (gnutls_priority_set(raw_session, context.for_quic.get()) != 0) return fail(Errc::internal, "priorities");
   auto configured = inbound ? ngtcp2_crypto_gnutls_configure_server_session(raw_session)
                             : ngtcp2_crypto_gnutls_configure_client_session(raw_session);
   if (configured != 0) return fail(Errc::internal, "configure session");
   gnutls_session_set_ptr(raw_session, &reference);
-  if (gnutls_credentials_set(raw_session, GNUTLS_CRD_CERTIFICATE, tls.credentials.get()) != 0)
-    return fail(Errc::internal, "credentials");
-  auto name = std::string(kAlpn);
-  gnutls_datum_t alpn{reinterpret_cast<unsigned char*>(name.data()), static_cast<unsigned>(name.size())};
-  if (gnutls_alpn_set_protocols(raw_session, &alpn, 1, GNUTLS_ALPN_MANDATORY) != 0) return fail(Errc::internal, "alpn");
-  if (inbound) gnutls_certificate_server_set_request(raw_session, GNUTLS_CERT_REQUIRE);
-  gnutls_handshake_set_max_packet_length(raw_session, kHandshakeMessageMax);
-  if (tls.key_log) {
-    gnutls_session_set_keylog_function(
-        raw_session, [](gnutls_session_t at, const char* label, const gnutls_datum_t* secret) noexcept {
-          gnutls_datum_t client_random{};
-          gnutls_datum_t server_random{};
-          gnutls_session_get_random(at, &client_random, &server_random);
-          verification_of(at).context->key_log(std::string(label) + " " +
-                                               hex_encode(view_of(client_random.data, client_random.size)) + " " +
-                                               hex_encode(view_of(secret->data, secret->size)));
-          return 0;
-        });
-  }
+  const std::array protocols = {std::string(tls::kAlpn)};
+  static const auto kHooks = tls::hooks<verification_of>();
+  if (auto done = tls::configure(raw_session, context, inbound, protocols, kHooks); !done)
+    return fail(Errc::internal, done.error().message());
   ngtcp2_conn_set_tls_native_handle(conn.get(), raw_session);
   return {};
 }

@@ -10,7 +10,7 @@
 #include "base/socket_address.hpp"
 #include "libp2p/quic/errors.hpp"
 #include "libp2p/quic/limits.hpp"
-#include "libp2p/quic/tls.hpp"
+#include "libp2p/tls/context.hpp"
 
 namespace nmp::libp2p::quic {
 
@@ -74,7 +74,7 @@ struct Restriction {
 class Connection {
  public:
   struct Common {
-    TlsContext& tls;
+    tls::Context& tls;
     Random& random;                       ///< fit for keys
     const SecretBytes<32>& reset_secret;  ///< survives restarts, so that peers of an earlier life learn of its end
   };

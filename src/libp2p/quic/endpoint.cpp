@@ -53,7 +53,7 @@ struct Endpoint::Entry final : Router {
   }
 };
 
-Endpoint::Endpoint(TlsContext& tls, Random& random, Secrets secrets, EndpointLimits limits)
+Endpoint::Endpoint(tls::Context& tls, Random& random, Secrets secrets, EndpointLimits limits)
     : tls_(tls), random_(random), secrets_(std::move(secrets)), limits_(limits) {}
 Endpoint::~Endpoint() = default;
 

@@ -62,7 +62,7 @@ class Endpoint {
   };
 
   /// `tls` and `random` outlive the endpoint.
-  Endpoint(TlsContext& tls, Random& random, Secrets secrets, EndpointLimits limits);
+  Endpoint(tls::Context& tls, Random& random, Secrets secrets, EndpointLimits limits);
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
   ~Endpoint();
@@ -126,7 +126,7 @@ class Endpoint {
 
   Connection::Common common() { return {tls_, random_, secrets_.reset}; }
 
-  TlsContext& tls_;
+  tls::Context& tls_;
   Random& random_;
   Secrets secrets_;
   EndpointLimits limits_;

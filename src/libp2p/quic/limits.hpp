@@ -33,8 +33,6 @@ inline constexpr Duration kIdleTimeout = std::chrono::seconds(30);
 inline constexpr Duration kHandshakeTimeout = std::chrono::seconds(10);
 /// Connection IDs that a peer may hold ready; each brings a stateless reset token to route by.
 inline constexpr std::uint64_t kActiveConnectionIds = 4;
-/// A TLS handshake message: a certificate with an RSA host key of 8192 bits is under 4 KiB.
-inline constexpr std::size_t kHandshakeMessageMax = 16UZ * 1024;
 
 /// Streams that a peer may reset within a second (HTTP/2-style rapid reset) before the connection is closed as rate
 /// limited.

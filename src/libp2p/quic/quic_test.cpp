@@ -100,7 +100,7 @@ TEST(Quic, ACorruptExtensionIsRefusedByTheServer) {
   auto at = std::ranges::search(der, oid).begin();
   ASSERT_NE(at, der.end());
   *(at + 80) ^= std::byte{1};
-  auto tls = TlsContext::make(pair.client.id, *certificate, pair.net.clock);
+  auto tls = tls::Context::make(pair.client.id, *certificate, pair.net.clock);
   ASSERT_TRUE(tls);
   pair.client.endpoint.reset();
   pair.client.tls = *std::move(tls);

@@ -38,12 +38,12 @@ inline SocketAddress address_of(std::uint8_t host, std::uint16_t port) {
 
 /// One side: an identity, its TLS context and its endpoint.
 struct Side {
-  Side(std::uint8_t number, const Clock& clock, EndpointLimits limits = {}, KeyLog key_log = {})
+  Side(std::uint8_t number, const Clock& clock, EndpointLimits limits = {}, tls::KeyLog key_log = {})
       : address(address_of(number, 4001)),
         identity(KeyPair::from_seed(secret_of(number))),
         id(PeerId::of(identity.public_key())) {
     auto certificate = make_certificate(identity, clock.unix_now(), crypto::system_random());
-    tls = *TlsContext::make(id, *certificate, clock, std::move(key_log));
+    tls = *tls::Context::make(id, *certificate, clock, std::move(key_log));
     restart(limits);
   }
   void restart(EndpointLimits limits = {}) {
@@ -54,7 +54,7 @@ struct Side {
   SocketAddress address;
   KeyPair identity;
   PeerId id;
-  std::unique_ptr<TlsContext> tls;
+  std::unique_ptr<tls::Context> tls;
   std::unique_ptr<Endpoint> endpoint;
   std::vector<Endpoint::EndpointEvent> events;
 
