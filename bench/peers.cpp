@@ -22,7 +22,12 @@ using std::chrono::milliseconds;
 constexpr std::string_view kDiscard = "/bench/discard/1.0.0";
 constexpr std::size_t kPieceBytes = 256UZ * 1024;
 
-libp2p::HostOptions host_options() { return libp2p::HostOptions(libp2p::KeyPair::generate(crypto::system_random())); }
+/// Over TCP with Noise alone, as the rows say: its opponents are told the same.
+libp2p::HostOptions host_options() {
+  libp2p::HostOptions options(libp2p::KeyPair::generate(crypto::system_random()));
+  options.security = {libp2p::Security::noise};
+  return options;
+}
 
 /// Reads all, then says how many bytes there were.
 async::Awaitable<void> serve_discard(StreamPtr stream) {

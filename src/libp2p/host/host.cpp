@@ -85,9 +85,13 @@ Result<void> Host::Impl::start() {
     limits.restriction = quic::Restriction{options.limits.untrusted->streams_max, options.limits.untrusted->bytes_max};
   endpoint = std::make_unique<quic::Endpoint>(*tls, crypto::system_random(), std::move(secrets), limits);
   quic = std::make_unique<QuicTransport>(executor, clock, *endpoint, *resources, *this);
-  TcpLimits tcp_limits{.handshakes_max = options.limits.handshakes_max, .untrusted = options.limits.untrusted};
-  tcp = std::make_unique<TcpTransport>(executor, clock, TcpTransport::Identity{options.identity, id},
-                                       crypto::system_random(), std::move(tcp_limits), *resources, *this);
+  TcpLimits tcp_limits{.handshakes_max = options.limits.handshakes_max,
+                       .upgrade_time_max = options.limits.upgrade_time_max,
+                       .untrusted = options.limits.untrusted};
+  NMP_ASSERT(!options.security.empty());
+  TcpTransport::Identity identity{options.identity, id, *tls, options.security};
+  tcp = std::make_unique<TcpTransport>(executor, clock, std::move(identity), crypto::system_random(),
+                                       std::move(tcp_limits), *resources, *this);
   for (const auto& address : options.listen) {
     auto* transport = transport_for(address);
     if (transport == nullptr) return fail(Errc::unsupported, "cannot listen on " + address.to_text());

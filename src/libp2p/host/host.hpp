@@ -41,11 +41,15 @@ struct HostLimits {
   /// Absent: scaled to this machine.
   std::optional<resources::Limits> resources;
   std::size_t handshakes_max = kHandshakesMax;  ///< inbound, of each transport
+  Duration upgrade_time_max = kUpgradeTimeMax;  ///< of a TCP connection, either way, before it is established
   std::size_t retry_threshold =
       kRetryThreshold;  ///< unvalidated handshakes in flight above which Retry is demanded; 0: always
   /// Absent: every inbound connection has the full limits at once.
   std::optional<UntrustedLimits> untrusted;
 };
+
+/// What secures a TCP connection.
+enum class Security : std::uint8_t { tls, noise };
 
 struct HostOptions {
   explicit HostOptions(KeyPair key) : identity(std::move(key)) {}
@@ -53,6 +57,9 @@ struct HostOptions {
   KeyPair identity;
   /// `/ip4|ip6/../udp/PORT/quic-v1` or `/ip4|ip6/../tcp/PORT`; port 0 takes a free one. Empty: dial only.
   std::vector<Multiaddr> listen;
+  /// In the order in which a dialler offers it; a listener takes any of them. Not empty. TLS first: its AES is cheaper
+  /// than Noise's ChaCha20 where processors know AES.
+  std::vector<Security> security = {Security::tls, Security::noise};
   std::string agent_version = "nmp/0.1.0";
   std::string protocol_version = "nmp/1.0.0";
   HostLimits limits;

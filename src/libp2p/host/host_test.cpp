@@ -23,20 +23,34 @@ constexpr const char* kEcho = "/echo/1.0.0";
 
 constexpr const char* kQuic = "/ip4/127.0.0.1/udp/0/quic-v1";
 constexpr const char* kTcp = "/ip4/127.0.0.1/tcp/0";
-/// Where hosts listen that are not told.
+const std::vector<Security> kBoth = HostOptions(KeyPair::generate(crypto::system_random())).security;
+/// Where hosts listen that are not told, and what secures them over TCP.
 const char* transport = kQuic;
+std::vector<Security> security = kBoth;
+
+struct Way {
+  const char* name;
+  const char* listen;
+  std::vector<Security> security;
+};
+const Way kWays[] = {
+    {"Quic", kQuic, kBoth}, {"TcpNoise", kTcp, {Security::noise}}, {"TcpTls", kTcp, {Security::tls}}};
 
 /// What a Host promises over every transport.
-class HostOver : public testing::TestWithParam<const char*> {
+class HostOver : public testing::TestWithParam<Way> {
  protected:
-  HostOver() { transport = GetParam(); }
+  HostOver() {
+    transport = GetParam().listen;
+    security = GetParam().security;
+  }
   HostOver(const HostOver&) = delete;
   HostOver& operator=(const HostOver&) = delete;
-  ~HostOver() override { transport = kQuic; }
+  ~HostOver() override {
+    transport = kQuic;
+    security = kBoth;
+  }
 };
-INSTANTIATE_TEST_SUITE_P(Transports, HostOver, testing::Values(kQuic, kTcp), [](const auto& of) {
-  return std::string_view(of.param) == kTcp ? "Tcp" : "Quic";
-});
+INSTANTIATE_TEST_SUITE_P(Transports, HostOver, testing::ValuesIn(kWays), [](const auto& of) { return of.param.name; });
 
 Multiaddr address(const char* text) { return *Multiaddr::parse(text); }
 Instant soon() { return async::system_clock().now() + seconds(20); }
@@ -58,15 +72,16 @@ std::unique_ptr<Host> make_host(const Executor& executor,
   HostOptions options(KeyPair::generate(crypto::system_random()));
   if (listen != nullptr) options.listen.push_back(address(listen));
   options.limits = limits;
+  options.security = security;
   auto host = Host::make(executor, std::move(options));
   if (!host) return nullptr;
   (*host)->handle(kEcho, echo);
   return *std::move(host);
 }
 
-/// What a dialler says first, as far as Noise's own messages.
-Bytes multistream_hello() {
-  return concat({multistream::encode_token(multistream::kHeader), multistream::encode_token("/noise")});
+/// What a dialler says first, as far as the security's own messages.
+Bytes multistream_hello(const char* protocol) {
+  return concat({multistream::encode_token(multistream::kHeader), multistream::encode_token(protocol)});
 }
 
 PeerInfo info_of(const Host& host) { return {host.id(), host.listen_addresses()}; }
@@ -503,7 +518,7 @@ TEST(Host, StrangersOnATcpPortChangeNothing) {
           if (!stream) co_return;
           Bytes garbage(random.below(3000));
           random.fill(garbage);
-          if (i % 3 == 0) garbage = concat({multistream_hello(), garbage});
+          if (i % 3 == 0) garbage = concat({multistream_hello(i % 2 == 0 ? "/noise" : "/tls/1.0.0"), garbage});
           if (!garbage.empty()) (void)co_await (*stream)->write(garbage);
           if (i % 2 == 0) held.push_back(*std::move(stream));
         }
@@ -526,6 +541,74 @@ TEST(Host, SilentTcpConnectionsGiveWay) {
         }
         co_await echo_once(two);
         EXPECT_LE(two.server->stats().half_open, 8U);
+      },
+      kTcp, limits);
+}
+
+/// Ends that offer these, as dialler and as listener.
+Awaitable<bool> connects(Executor executor, std::vector<Security> dialler, std::vector<Security> listener) {
+  std::vector<std::unique_ptr<Host>> hosts;
+  for (auto* offered : {&listener, &dialler}) {
+    HostOptions options(KeyPair::generate(crypto::system_random()));
+    if (hosts.empty()) options.listen = {address(kTcp)};
+    options.security = *offered;
+    hosts.push_back(Host::make(executor, std::move(options)).value());
+  }
+  auto info = info_of(*hosts[0]);
+  auto connected = co_await hosts[1]->connect(std::move(info), soon());
+  for (auto& host : hosts) co_await host->close();
+  co_return connected.has_value();
+}
+
+TEST(Host, SecurityIsAgreedOn) {
+  using enum Security;
+  boost::asio::io_context context;
+  auto run = [](Executor executor) -> Awaitable<bool> {
+    std::vector<Security> only_tls{tls};
+    std::vector<Security> only_noise{noise};
+    std::vector<Security> noise_first{noise, tls};
+    EXPECT_TRUE(co_await connects(executor, kBoth, noise_first));
+    EXPECT_TRUE(co_await connects(executor, kBoth, only_noise));
+    EXPECT_TRUE(co_await connects(executor, only_tls, noise_first));
+    EXPECT_TRUE(co_await connects(executor, noise_first, only_tls));
+    EXPECT_FALSE(co_await connects(executor, only_tls, only_noise));
+    co_return true;
+  };
+  EXPECT_TRUE(async::run_until_done(context, run(context.get_executor())));
+}
+
+TEST(Host, ATcpConnectionHasSoLongToBeSecured) {
+  HostLimits limits;
+  limits.upgrade_time_max = std::chrono::milliseconds(300);
+  with_two(
+      [](Two& two) -> Awaitable<void> {
+        const auto to = to_socket(*two.server->listen_addresses().front().tcp_endpoint());
+        // Silent from the start, in the middle of the negotiation, and before either handshake.
+        const auto header = multistream::encode_token(multistream::kHeader);
+        std::vector<Bytes> beginnings = {{}, to_bytes(ByteView(header).first(5)), header};
+        for (const auto* protocol : {"/noise", "/tls/1.0.0"})
+          beginnings.push_back(multistream_hello(protocol));
+        // A ClientHello that never comes to its end.
+        beginnings.push_back(concat({beginnings.back(), ByteView(ByteArray<5>{std::byte{22}, std::byte{3}, std::byte{1},
+                                                                             std::byte{2}, std::byte{0}})}));
+        std::vector<async::ByteStreamPtr> held;
+        for (const auto& beginning : beginnings) {
+          auto stream = co_await async::dial_tcp(to, soon());
+          EXPECT_TRUE(stream);
+          if (!stream) co_return;
+          if (!beginning.empty()) EXPECT_TRUE(co_await (*stream)->write(beginning));
+          held.push_back(*std::move(stream));
+        }
+        for (int i = 0; i < 100 && two.server->stats().half_open < held.size(); ++i)
+          (void)co_await async::sleep_until(async::system_clock().now() + std::chrono::milliseconds(1));
+        EXPECT_EQ(two.server->stats().half_open, held.size());
+        for (auto& stream : held) {
+          std::array<std::byte, 100> piece;
+          auto size = co_await stream->read_some(piece);
+          while (size && *size > 0) size = co_await stream->read_some(piece);
+        }
+        EXPECT_EQ(two.server->stats().half_open, 0U);
+        co_await echo_once(two);
       },
       kTcp, limits);
 }

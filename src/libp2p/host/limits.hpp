@@ -34,6 +34,8 @@ inline constexpr Duration kDialStagger = std::chrono::milliseconds(150);
 inline constexpr std::size_t kDialsMax = 160;
 /// One deadline for a whole multistream negotiation (libp2p.md section 4).
 inline constexpr Duration kNegotiationTimeMax = std::chrono::seconds(10);
+/// Connect, security and muxer of a TCP connection (libp2p.md section 17, per address).
+inline constexpr Duration kUpgradeTimeMax = std::chrono::seconds(15);
 /// Protocols with a handler.
 inline constexpr std::size_t kProtocolsMax = 256;
 /// Streams that were let go while the peer's negotiation answer was still under way, and what each may still send.

@@ -9,10 +9,7 @@ namespace nmp::libp2p {
 
 namespace {
 
-const std::string kNoise{noise::kProtocol};
 const std::string kYamux{yamux::kProtocol};
-/// Connect, security and muxer: libp2p.md section 17, per address.
-constexpr Duration kUpgradeTimeMax = std::chrono::seconds(15);
 /// A peer that takes nothing for so long is gone.
 constexpr Duration kWriteTimeMax = std::chrono::seconds(30);
 /// How long a goodbye may take.
@@ -39,14 +36,21 @@ std::string reason_of(const yamux::Session& muxer) {
 
 Error error_of(const Error& why) {
   auto code = make_error_code(host::Errc::dial_failed);
-  if (why.code == noise::Errc::wrong_peer) code = make_error_code(host::Errc::wrong_peer);
+  if (why.code == noise::Errc::wrong_peer || why.code == tls::Errc::wrong_peer)
+    code = make_error_code(host::Errc::wrong_peer);
+  if (why.code == tls::Errc::self_dial) code = make_error_code(host::Errc::self_dial);
   if (why.code.category() == code.category()) code = why.code;
   return {code, why.message()};
 }
 
-/// Which protocol the connection goes on with; there is one candidate.
-async::Awaitable<Result<Negotiated>> settle(async::ByteStream& stream, std::string protocol, bool inbound) {
-  std::vector<std::string> protocols{std::move(protocol)};
+std::string_view protocol_of(Security security) {
+  return security == Security::tls ? tls::kProtocol : noise::kProtocol;
+}
+
+/// Which protocol the connection goes on with.
+async::Awaitable<Result<Negotiated>> settle(async::ByteStream& stream,
+                                            std::vector<std::string> protocols,
+                                            bool inbound) {
   Bytes nothing;
   if (inbound) co_return co_await answer(stream, std::move(protocols), std::move(nothing));
   co_return co_await propose(stream, std::move(protocols), std::move(nothing));
@@ -86,7 +90,7 @@ TcpTransport::TcpTransport(async::Executor executor,
                            resources::Manager& resources,
                            Listener& listener)
     : Transport(std::move(executor), clock, resources, listener),
-      identity_(identity),
+      identity_(std::move(identity)),
       random_(random),
       limits_(std::move(limits)),
       tasks_(executor_) {}
@@ -173,27 +177,39 @@ async::Awaitable<void> TcpTransport::accept_loop(std::size_t index) {
   }
 }
 
+Result<SecuredStream*> TcpTransport::secure_stream(Connection& c, std::string_view protocol) {
+  std::unique_ptr<SecuredStream> secured;
+  if (protocol == tls::kProtocol) {
+    tls::Options options{.expected = c.expected, .muxers = {kYamux}};
+    NMP_TRY(auto session, c.inbound ? tls::Session::accept(identity_.tls, std::move(options))
+                                    : tls::Session::dial(identity_.tls, std::move(options)));
+    secured = secure(std::move(c.stream), std::move(session));
+  } else {
+    noise::Options options{.expected = c.expected, .muxers = {kYamux}};
+    NMP_TRY(auto session, c.inbound ? noise::Session::accept(identity_.key, random_, std::move(options))
+                                    : noise::Session::dial(identity_.key, random_, std::move(options)));
+    secured = secure(std::move(c.stream), std::move(session));
+  }
+  auto* stream = secured.get();
+  c.stream = std::move(secured);
+  return stream;
+}
+
 async::Awaitable<Result<void>> TcpTransport::upgrade(ConnectionPtr connection) {
   auto& c = *connection;
   if (!c.inbound) {
     NMP_CO_TRY(c.stream, co_await async::dial_tcp(c.remote, kNever));
   }
   if (c.closing) co_return fail(Errc::closed);
-  NMP_CO_TRY(auto secured, co_await settle(*c.stream, kNoise, c.inbound));
-
-  noise::Options options;
-  options.expected = c.expected;
-  options.muxers = {kYamux};
-  auto made = c.inbound ? noise::Session::accept(identity_.key, random_, std::move(options))
-                        : noise::Session::dial(identity_.key, random_, std::move(options));
-  NMP_CO_TRY(auto session, std::move(made));
-  auto noise = std::make_unique<NoiseStream>(std::move(c.stream), std::move(session));
-  auto* stream = noise.get();
-  c.stream = std::move(noise);
+  std::vector<std::string> offered;
+  for (const auto security : identity_.security) offered.emplace_back(protocol_of(security));
+  NMP_CO_TRY(auto secured, co_await settle(*c.stream, std::move(offered), c.inbound));
+  NMP_CO_TRY(auto* stream, secure_stream(c, secured.protocol));
   NMP_CO_CHECK(co_await stream->handshake(std::move(secured.early)));
   if (stream->peer() == identity_.id) co_return fail(host::Errc::self_dial);
   if (!stream->muxer()) {
-    NMP_CO_TRY(auto muxed, co_await settle(*stream, kYamux, c.inbound));
+    std::vector<std::string> muxers{kYamux};
+    NMP_CO_TRY(auto muxed, co_await settle(*stream, std::move(muxers), c.inbound));
     c.early = std::move(muxed.early);
   }
   c.muxer = c.inbound ? std::make_unique<yamux::Session>(yamux::Role::server, now(), kInboundUnreadBytesMax)
@@ -205,7 +221,7 @@ async::Awaitable<Result<void>> TcpTransport::upgrade(ConnectionPtr connection) {
 async::Awaitable<void> TcpTransport::run(ConnectionPtr connection) {
   auto& c = *connection;
   auto upgrading = upgrade(connection);
-  auto result = co_await async::with_deadline(now() + kUpgradeTimeMax, std::move(upgrading));
+  auto result = co_await async::with_deadline(now() + limits_.upgrade_time_max, std::move(upgrading));
   handshakes_.erase(c.id.number);
   if (result && c.closing) result = fail(Errc::closed);
   if (result) {

@@ -8,7 +8,7 @@
 #include "base/async/tcp.hpp"
 #include "base/random.hpp"
 #include "libp2p/host/host.hpp"
-#include "libp2p/host/noise_stream.hpp"
+#include "libp2p/host/secured_stream.hpp"
 #include "libp2p/host/transport.hpp"
 #include "libp2p/peer/keys.hpp"
 #include "libp2p/yamux/session.hpp"
@@ -18,16 +18,19 @@ namespace nmp::libp2p {
 /// What strangers may take of a TcpTransport beside what resources::Manager counts; as for QUIC.
 struct TcpLimits {
   std::size_t handshakes_max = kHandshakesMax;  ///< inbound; the oldest gives way to a newcomer
+  Duration upgrade_time_max = kUpgradeTimeMax;
   /// Of inbound connections until lifted: beyond it a stream is reset, the connection closed as `gated`.
   std::optional<UntrustedLimits> untrusted;
 };
 
-/// TCP, secured by Noise, multiplexed by Yamux (libp2p.md section 9).
+/// TCP, secured by TLS or Noise, multiplexed by Yamux (libp2p.md section 9).
 class TcpTransport final : public Transport {
  public:
   struct Identity {
     const KeyPair& key;
     const PeerId& id;
+    tls::Context& tls;
+    std::vector<Security> security;  ///< as in HostOptions
   };
   /// All references outlive the transport.
   TcpTransport(async::Executor executor,
@@ -80,6 +83,8 @@ class TcpTransport final : public Transport {
   async::Awaitable<void> accept_loop(std::size_t index);
   async::Awaitable<void> run(ConnectionPtr connection);
   async::Awaitable<Result<void>> upgrade(ConnectionPtr connection);
+  /// Puts the agreed security around the connection's stream, which has to shake hands yet.
+  Result<SecuredStream*> secure_stream(Connection& connection, std::string_view protocol);
   async::Awaitable<Result<void>> read_loop(ConnectionPtr connection);
   async::Awaitable<void> write_loop(ConnectionPtr connection);
   void dispatch(Connection& connection);

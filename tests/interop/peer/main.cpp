@@ -2,7 +2,8 @@
 //   nmp_interop_peer --listen MULTIADDR [--kad-serve] [--retry]
 //   nmp_interop_peer --dial MULTIADDR/p2p/ID --do
 //   ping|identify|echo|perf|refuse-wrong-peer|kad-find|kad-provide|kad-put|kad-get
-// --keylog FILE: TLS secrets. --retry (or NMP_RETRY in the environment): demand a QUIC Retry of every dialler.
+// --keylog FILE: TLS secrets. --security tls|noise: over TCP, that alone. --retry (or NMP_RETRY in the environment):
+// demand a QUIC Retry of every dialler.
 // --events: connections as they come and go, on stderr.
 #include <charconv>
 #include <cstdio>
@@ -309,6 +310,11 @@ int main(int argc, char** argv) {
     auto address = Multiaddr::parse(options->text("listen"));
     if (!address) return usage(address.error().message());
     host_options.listen.push_back(*std::move(address));
+  }
+  if (options->has("security")) {
+    const auto wanted = options->text("security");
+    if (wanted != "tls" && wanted != "noise") return usage("--security " + wanted);
+    host_options.security = {wanted == "tls" ? libp2p::Security::tls : libp2p::Security::noise};
   }
   if (options->has("keylog")) host_options.key_log = options->text("keylog");
   if (options->has("retry") || std::getenv("NMP_RETRY") != nullptr) host_options.limits.retry_threshold = 0;

@@ -25,7 +25,7 @@ use libp2p::{
     multiaddr::Protocol,
     noise, ping,
     swarm::{DialError, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
-    tcp, yamux,
+    tcp, tls, yamux,
 };
 use serde_json::{Value, json};
 use tokio_util::compat::TokioAsyncReadCompatExt;
@@ -106,7 +106,7 @@ fn new_swarm(options: &Options) -> Result<Swarm<Behaviour>, Failure> {
     let serves_kad = options.has("kad-serve") || (options.has("listen") && options.has("dial"));
     let swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
+        .with_tcp(tcp::Config::default(), (tls::Config::new, noise::Config::new), yamux::Config::default)?
         .with_quic()
         .with_behaviour(|key| {
             let id = key.public().to_peer_id();
