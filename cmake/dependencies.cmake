@@ -4,6 +4,7 @@ find_package(fmt REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(Boost 1.81 REQUIRED)
 pkg_check_modules(ngtcp2 REQUIRED IMPORTED_TARGET libngtcp2>=1.11 libngtcp2_crypto_gnutls gnutls)
+pkg_check_modules(cares REQUIRED IMPORTED_TARGET libcares)
 pkg_check_modules(gnutls REQUIRED IMPORTED_TARGET gnutls)
 # What src/libp2p alone does not need.
 if(NOT "libp2p" IN_LIST NMP_ROOMS)
