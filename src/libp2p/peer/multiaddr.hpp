@@ -101,6 +101,8 @@ class Multiaddr {
   [[nodiscard]] std::optional<IpEndpoint> udp_endpoint() const;
   /// Exactly `/ip4|ip6|dns|dns4|dns6/H/tcp/P[/p2p/ID]`: TCP whose security and muxer are negotiated.
   [[nodiscard]] bool is_tcp() const;
+  /// Begins `/dnsaddr/NAME`: stands for what is written there in DNS.
+  [[nodiscard]] bool is_dnsaddr() const { return components().front().protocol == Protocol::dnsaddr; }
   /// Of an address that begins `/ip4|ip6/H/tcp/P`.
   [[nodiscard]] std::optional<IpEndpoint> tcp_endpoint() const;
   /// The IP at the front; a zone before it is skipped.
