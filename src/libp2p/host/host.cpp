@@ -33,10 +33,6 @@ std::error_code host::make_error_code(host::Errc code) {
 
 namespace {
 
-/// Longest wait for one peer, whoever asks (libp2p.md section 17: per address 15 s).
-constexpr Duration kDialTimeMax = std::chrono::seconds(15);
-/// Addresses given with connect() (libp2p.md section 17, "temp 2 min").
-constexpr Duration kTemporaryTtl = std::chrono::minutes(2);
 /// Looking for idle connections goes through all of them.
 constexpr Duration kTrimInterval = std::chrono::seconds(1);
 
@@ -97,6 +93,7 @@ Result<void> Host::Impl::start() {
     if (transport == nullptr) return fail(Errc::unsupported, "cannot listen on " + address.to_text());
     NMP_CHECK(transport->listen(address));
   }
+  if (options.resolver == nullptr) options.resolver = async::system_resolver(executor);
   add_own_protocols();
   for (auto* transport : transports()) transport->start();
   return {};
@@ -137,8 +134,8 @@ void Host::Impl::on_established(ConnectionId connection) {
   auto* share = transport_of(connection).scope(connection);
   auto counted = share == nullptr ? fail(Errc::closed, "connection") : share->set_peer(peer, now());
   if (!counted) {
-    transport_of(connection).close(connection, connection_code::kResourceLimit);
     end_attempt(connection, Error{make_error_code(host::Errc::gated), counted.error().message()});
+    transport_of(connection).close(connection, connection_code::kResourceLimit);
     return;
   }
   auto link = std::make_shared<Link>(peer, state->address, state->inbound, executor);
@@ -148,21 +145,12 @@ void Host::Impl::on_established(ConnectionId connection) {
   list.push_back(connection);
   ++opened;
   end_attempt(connection, std::nullopt);
+  backoff.forget(peer);
   trim();
   if (state->restricted) tasks.spawn(limit_untrusted(connection));
   if (options.identify) tasks.spawn(ask_identity(connection, link));
   if (list.size() > 1) return;
   for (auto* observer : std::vector(observers)) observer->connected(peer, link->address, link->inbound);
-}
-
-void Host::Impl::end_attempt(ConnectionId connection, std::optional<Error> why) {
-  auto it = attempts.find(connection);
-  if (it == attempts.end()) return;
-  auto dial = it->second;
-  attempts.erase(it);
-  --dial->live;
-  if (why) dial->last_error = std::move(why);
-  dial->changed.notify_all();
 }
 
 void Host::Impl::trim() {
@@ -217,110 +205,6 @@ async::Awaitable<void> Host::Impl::limit_untrusted(ConnectionId connection) {
   auto& transport = transport_of(connection);
   if (auto state = transport.state(connection); state && state->restricted)
     transport.close(connection, connection_code::kGated);
-}
-
-// --- dialling
-// ---------------------------------------------------------------------------------------------------------
-
-void Host::Impl::start_attempt(const DialPtr& dial, const PeerId& peer, const Multiaddr& address) {
-  auto* transport = transport_for(address);
-  if (transport == nullptr) {
-    dial->last_error = Error{make_error_code(Errc::unsupported), address.to_text()};
-    return;
-  }
-  auto started = transport->dial(address, peer);
-  if (!started) {
-    dial->last_error = std::move(started).error();
-    return;
-  }
-  attempts.emplace(*started, dial);
-  ++dial->live;
-}
-
-async::Awaitable<void> Host::Impl::run_dial(DialPtr dial, PeerId peer, std::vector<Multiaddr> addresses) {
-  const auto deadline = now() + kDialTimeMax;
-  auto next = now();
-  std::size_t at = 0;
-  for (;;) {
-    if (connection_of(peer)) {
-      dial->result.emplace();
-      break;
-    }
-    const auto time = now();
-    if (time >= deadline) {
-      dial->result.emplace(fail(Errc::deadline_exceeded, "dial"));
-      break;
-    }
-    if (at < addresses.size() && (time >= next || dial->live == 0)) {
-      start_attempt(dial, peer, addresses[at++]);
-      next = time + kDialStagger;
-      continue;
-    }
-    if (at == addresses.size() && dial->live == 0) {
-      auto error = dial->last_error.value_or(Error{make_error_code(host::Errc::dial_failed), {}});
-      if (error.code.category() != make_error_code(host::Errc::dial_failed).category()) {
-        error.context = error.message();
-        error.code = make_error_code(host::Errc::dial_failed);
-      }
-      dial->result.emplace(fail(std::move(error)));
-      break;
-    }
-    auto waited = co_await dial->changed.wait(at < addresses.size() ? std::min(next, deadline) : deadline);
-    if (!waited && waited.error().code == Errc::cancelled) {
-      dial->result.emplace(fail(Errc::closed, "host"));
-      break;
-    }
-  }
-  // The losers of the race.
-  std::vector<ConnectionId> losers;
-  for (const auto& [connection, owner] : attempts) {
-    if (owner == dial) losers.push_back(connection);
-  }
-  for (auto connection : losers) {
-    attempts.erase(connection);
-    transport_of(connection).close(connection, connection_code::kSupplanted);
-  }
-  if (auto it = dials.find(peer); it != dials.end() && it->second == dial) dials.erase(it);
-  dial->changed.notify_all();
-}
-
-async::Awaitable<Result<void>> Host::Impl::connect(Self self, PeerInfo peer, Instant deadline) {
-  if (peer.id == self->id) co_return fail(host::Errc::self_dial);
-  self->book.add(peer.id, peer.addresses, self->now(), kTemporaryTtl);
-  bool joined_before = false;
-  for (;;) {
-    if (self->closed) co_return fail(Errc::closed, "host");
-    if (self->connection_of(peer.id)) co_return Result<void>();
-    DialPtr dial;
-    bool joined = false;
-    if (auto it = self->dials.find(peer.id); it != self->dials.end()) {
-      dial = it->second;
-      joined = true;
-    } else {
-      auto addresses = self->book.find(peer.id, self->now());
-      if (addresses.empty()) co_return fail(host::Errc::no_address, peer.id.to_text());
-      // What the caller gave comes first, then what was learned last; in each, QUIC before TCP.
-      auto rank = [&](const Multiaddr& address) {
-        return std::pair(std::ranges::count(peer.addresses, address) == 0, address.is_tcp());
-      };
-      std::ranges::stable_sort(addresses, {}, rank);
-      if (addresses.size() > kDialAddressesMax) addresses.erase(addresses.begin() + kDialAddressesMax, addresses.end());
-      if (self->dials.size() >= kDialsMax) co_return fail(Errc::exhausted, "dials in progress");
-      dial = std::make_shared<Dial>(self->executor);
-      dial->tried.insert(addresses.begin(), addresses.end());
-      self->dials.emplace(peer.id, dial);
-      self->tasks.spawn(self->run_dial(dial, peer.id, std::move(addresses)));
-    }
-    while (!dial->result) NMP_CO_CHECK(co_await dial->changed.wait(deadline));
-    if (*dial->result) co_return Result<void>();
-    // The dial that we joined may not have known the addresses that we were given.
-    bool untried = std::ranges::any_of(peer.addresses, [&](const Multiaddr& address) {
-      auto plain = address.without_peer();
-      return plain && !dial->tried.contains(*plain);
-    });
-    if (!joined || joined_before || !untried) co_return *dial->result;
-    joined_before = true;
-  }
 }
 
 // --- streams

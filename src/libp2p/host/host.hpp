@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "base/async/awaitable.hpp"
+#include "base/async/resolver.hpp"
 #include "libp2p/host/limits.hpp"
 #include "libp2p/host/stream.hpp"
 #include "libp2p/peer/keys.hpp"
@@ -20,8 +20,8 @@ namespace nmp::libp2p {
 
 namespace host {
 enum class Errc {
-  no_address = 1,        ///< Nothing to dial: the peer is unknown, or none of its addresses is QUIC or TCP over IP.
-  dial_failed,           ///< Every address was tried; the context names the last reason.
+  no_address = 1,        ///< Nothing to dial: the peer is unknown, or none of its addresses is QUIC or TCP.
+  dial_failed,           ///< Every address was tried, or failed a moment ago; the context names the last reason.
   wrong_peer,            ///< Somebody else answered at the peer's address.
   self_dial,             ///< The peer is this host.
   protocol_unsupported,  ///< The peer speaks none of the offered protocols.
@@ -63,6 +63,8 @@ struct HostOptions {
   std::string agent_version = "nmp/0.1.0";
   std::string protocol_version = "nmp/1.0.0";
   HostLimits limits;
+  /// For addresses with names; null: the machine's (async::system_resolver).
+  std::shared_ptr<async::Resolver> resolver;
   bool identify = true;                          ///< ask each new peer who it is
   std::optional<std::filesystem::path> key_log;  ///< TLS secrets in SSLKEYLOGFILE format: for debugging only
 };
@@ -124,7 +126,8 @@ class Host {
   /// Real ports, wildcards replaced by the machine's addresses; without `/p2p`.
   [[nodiscard]] std::vector<Multiaddr> listen_addresses() const;
 
-  /// Makes sure that there is a connection: joins a dial in progress, otherwise races the known and given addresses.
+  /// Makes sure that there is a connection: joins a dial in progress, otherwise races the known and given addresses,
+  /// names resolved, those that failed a moment ago left out (libp2p/dial).
   /// Errors: host::Errc, deadline_exceeded, cancelled.
   async::Awaitable<Result<void>> connect(PeerInfo peer, Instant deadline);
 

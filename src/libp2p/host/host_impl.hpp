@@ -5,6 +5,9 @@
 
 #include "base/async/event.hpp"
 #include "base/async/task_group.hpp"
+#include "libp2p/dial/backoff.hpp"
+#include "libp2p/dial/black_holes.hpp"
+#include "libp2p/dial/resolution.hpp"
 #include "libp2p/host/address_book.hpp"
 #include "libp2p/host/host.hpp"
 #include "libp2p/host/negotiated_stream.hpp"
@@ -46,14 +49,23 @@ class Host::Impl final : public Transport::Listener, public std::enable_shared_f
 
   /// One dial of a peer, shared by all who wait for it.
   struct Dial {
-    explicit Dial(const async::Executor& executor) : changed(executor) {}
+    Dial(const async::Executor& executor, const PeerId& who, std::vector<Multiaddr> addresses)
+        : changed(executor), peer(who), tried(addresses.begin(), addresses.end()), names(addresses, who) {}
     async::Event changed;
+    PeerId peer;
     std::set<Multiaddr> tried;
+    dial::Resolution names;
+    std::multimap<Instant, Multiaddr> plan;  ///< not begun yet
+    std::size_t planned = 0;                 ///< begun or not
     std::size_t live = 0;
     std::optional<Error> last_error;
     std::optional<Result<void>> result;
   };
-  using DialPtr = std::shared_ptr<Dial>;  // the table, its task and the waiters
+  using DialPtr = std::shared_ptr<Dial>;  // the table, its tasks and the waiters
+  struct Attempt {
+    DialPtr dial;
+    Multiaddr address;
+  };
 
   void on_established(ConnectionId id) override;
   void on_stream(ConnectionId id, StreamId stream) override;
@@ -81,7 +93,9 @@ class Host::Impl final : public Transport::Listener, public std::enable_shared_f
   std::map<ConnectionId, LinkPtr> links;
   std::map<PeerId, std::vector<ConnectionId>> by_peer;
   std::map<PeerId, DialPtr> dials;
-  std::map<ConnectionId, DialPtr> attempts;
+  std::map<ConnectionId, Attempt> attempts;
+  dial::Backoff backoff;
+  dial::BlackHoles black_holes;
   std::map<std::string, std::shared_ptr<StreamHandler>, std::less<>> handlers;  // the table and running streams
   std::vector<HostObserver*> observers;
   std::set<PeerId> kept;
@@ -93,12 +107,20 @@ class Host::Impl final : public Transport::Listener, public std::enable_shared_f
 
  private:
   Result<void> open_key_log();
-  async::Awaitable<void> run_dial(DialPtr dial, PeerId peer, std::vector<Multiaddr> addresses);
-  void start_attempt(const DialPtr& dial, const PeerId& peer, const Multiaddr& address);
-  async::Awaitable<void> serve_stream(LinkPtr link, std::unique_ptr<NegotiatedStream> stream);
-  async::Awaitable<void> limit_untrusted(ConnectionId connection);
+
+  // host_dial.cpp
+  async::Awaitable<void> run_dial(DialPtr dial);
+  /// Gives what the names have told so far its time.
+  void plan_found(Dial& dial);
+  void ask_names(const DialPtr& dial, Instant deadline);
+  async::Awaitable<void> ask_name(DialPtr dial, dial::Resolution::Question question, Instant deadline);
+  void start_attempt(const DialPtr& dial, const Multiaddr& address);
   /// If the connection is a dial's attempt: it is over, by an error unless it is up.
   void end_attempt(ConnectionId connection, std::optional<Error> why);
+  void end_losers(const DialPtr& dial);
+
+  async::Awaitable<void> serve_stream(LinkPtr link, std::unique_ptr<NegotiatedStream> stream);
+  async::Awaitable<void> limit_untrusted(ConnectionId connection);
   /// Closes idle connections when there are many.
   void trim();
   static async::Awaitable<Result<std::unique_ptr<NegotiatedStream>>> open_on(Self self,

@@ -28,14 +28,16 @@ inline constexpr std::size_t kAddressesPerPeerMax = 64;
 inline constexpr std::size_t kAddressBookPeersMax = 4096;
 /// Addresses tried in one dial, so that a record full of addresses does not turn the host into a flooder.
 inline constexpr std::size_t kDialAddressesMax = 8;
-/// libp2p.md section 17: the next address gets its chance after 250 ms (private: 30 ms).
-inline constexpr Duration kDialStagger = std::chrono::milliseconds(150);
+/// Longest wait for one peer, whoever asks (libp2p.md section 17: per address 15 s).
+inline constexpr Duration kDialTimeMax = std::chrono::seconds(15);
+/// Of that, for the names among its addresses.
+inline constexpr Duration kResolveTimeMax = std::chrono::seconds(5);
 /// Distinct peers being dialled at once.
 inline constexpr std::size_t kDialsMax = 160;
-/// One deadline for a whole multistream negotiation (libp2p.md section 4).
-inline constexpr Duration kNegotiationTimeMax = std::chrono::seconds(10);
 /// Connect, security and muxer of a TCP connection (libp2p.md section 17, per address).
 inline constexpr Duration kUpgradeTimeMax = std::chrono::seconds(15);
+/// One deadline for a whole multistream negotiation (libp2p.md section 4).
+inline constexpr Duration kNegotiationTimeMax = std::chrono::seconds(10);
 /// Protocols with a handler.
 inline constexpr std::size_t kProtocolsMax = 256;
 /// Streams that were let go while the peer's negotiation answer was still under way, and what each may still send.
