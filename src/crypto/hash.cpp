@@ -44,6 +44,12 @@ ByteArray<64> sha512(ByteView bytes) {
   return out;
 }
 
+ByteArray<20> sha1_for_websocket(ByteView bytes) {
+  ByteArray<20> out{};
+  NMP_ASSERT(EVP_Digest(bytes.data(), bytes.size(), u8(out), nullptr, EVP_sha1(), nullptr) == 1);
+  return out;
+}
+
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
   NMP_ASSERT(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
 }

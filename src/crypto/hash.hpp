@@ -11,6 +11,8 @@ using Digest = ByteArray<32>;
 /// FIPS 180-4.
 [[nodiscard]] Digest sha256(ByteView bytes);
 [[nodiscard]] ByteArray<64> sha512(ByteView bytes);
+/// SHA-1, which protects nothing: RFC 6455 section 4.2.2 has a server show with it that it read the request.
+[[nodiscard]] ByteArray<20> sha1_for_websocket(ByteView bytes);
 
 /// SHA-256 of bytes that come in pieces. `finish` may be called once; afterwards the object is spent.
 class Sha256 {
