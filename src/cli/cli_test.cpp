@@ -45,7 +45,7 @@ TEST(Parse, MistakesAreUsage) {
       {"run", "a", filter(), "--all", "--node", kPeer},
       {"ping", "/ip4/192.0.2.7/udp/4001/quic-v1"},
       {"ping", kPeer, "-n", "0"},
-      {"node", "--listen", "/ip4/1.2.3.4/tcp/1/ws"},
+      {"node", "--listen", "/ip4/1.2.3.4/tcp/1/wss"},
       {"verify", "r", "--commitment", "00"},
       {"key"},
       {"config", "check"},

@@ -187,10 +187,12 @@ std::map<std::string, Bytes> parse_inputs(const std::vector<std::string>& texts)
 
 libp2p::Multiaddr parse_address(const std::string& option, const std::string& text, bool with_peer) {
   auto address = libp2p::Multiaddr::parse(text);
-  if (!address || !(address->is_quic_v1() || address->is_tcp()))
+  if (!address ||
+      !(address->is_quic_v1() || address->is_tcp() || address->is_websocket() || (with_peer && address->is_dnsaddr())))
     refuse(option, fmt::format("\"{}\" is not of the form /ip4/ADDRESS/udp/PORT/quic-v1{peer} or "
-                               "/ip4/ADDRESS/tcp/PORT{peer}",
-                               escape_text(text, kShownMax), fmt::arg("peer", with_peer ? "/p2p/ID" : "")));
+                               "/ip4/ADDRESS/tcp/PORT[/ws]{peer}{dnsaddr}",
+                               escape_text(text, kShownMax), fmt::arg("peer", with_peer ? "/p2p/ID" : ""),
+                               fmt::arg("dnsaddr", with_peer ? " or /dnsaddr/NAME/p2p/ID" : "")));
   if (with_peer != address->peer_id().has_value())
     refuse(option, fmt::format("\"{}\" must {}", escape_text(text, kShownMax),
                                with_peer ? "end in /p2p/ID" : "not name a peer"));

@@ -32,6 +32,11 @@ json used_json(const core::Usage& used) {
 
 namespace {
 
+std::string_view transport_name(std::string_view address) {
+  if (address.contains("/ws")) return "WebSocket";
+  return address.contains("/tcp/") ? "TCP" : "QUIC";
+}
+
 void show_outcome(const client::RunOutcome& outcome, Output& output) {
   json line{
       {"event", "result"},
@@ -62,14 +67,14 @@ void show_outcome(const client::RunOutcome& outcome, Output& output) {
     return;
   }
   output.bytes(outcome.evidence);
-  std::fputs(fmt::format("\nfrom {} ({}) over {}: {:.0f} ms, {} fuel, {} of memory; {} sent, {} received; receipt "
-                         "verified\n",
-                         outcome.node.to_text(), outcome.pinned ? "pinned" : "unpinned",
-                         outcome.address.contains("/tcp/") ? "TCP" : "QUIC", outcome.seconds.run * 1000,
-                         outcome.used.fuel, human_bytes(outcome.used.memory_bytes), human_bytes(outcome.bytes_sent),
-                         human_bytes(outcome.bytes_received))
-                 .c_str(),
-             stderr);
+  std::fputs(
+      fmt::format("\nfrom {} ({}) over {}: {:.0f} ms, {} fuel, {} of memory; {} sent, {} received; receipt "
+                  "verified\n",
+                  outcome.node.to_text(), outcome.pinned ? "pinned" : "unpinned", transport_name(outcome.address),
+                  outcome.seconds.run * 1000, outcome.used.fuel, human_bytes(outcome.used.memory_bytes),
+                  human_bytes(outcome.bytes_sent), human_bytes(outcome.bytes_received))
+          .c_str(),
+      stderr);
 }
 
 }  // namespace

@@ -286,10 +286,12 @@ void read_addresses(Table& table, std::string_view name, bool with_peer, std::ve
     auto address = libp2p::Multiaddr::parse(text);
     const auto shown = escape_text(text, kTextShownMax);
     if (!address) return table.problem(node, name, fmt::format("\"{}\" is not a multiaddr", shown));
-    if (!address->is_quic_v1() && !address->is_tcp())
+    if (!address->is_quic_v1() && !address->is_tcp() && !address->is_websocket() &&
+        !(with_peer && address->is_dnsaddr()))
       return table.problem(
           node, name,
-          fmt::format("\"{}\" is not of the form /ip4/ADDRESS/udp/PORT/quic-v1 or /ip4/ADDRESS/tcp/PORT", shown));
+          fmt::format("\"{}\" is not of the form /ip4/ADDRESS/udp/PORT/quic-v1 or /ip4/ADDRESS/tcp/PORT[/ws]{}", shown,
+                      with_peer ? " or /dnsaddr/NAME" : ""));
     if (with_peer && !address->peer_id())
       return table.problem(node, name, fmt::format("\"{}\" must end in /p2p/PEER_ID", shown));
     if (!with_peer && address->peer_id())

@@ -94,8 +94,15 @@ TEST(Config, RefusalsNameKeyLineAndColumn) {
   EXPECT_THAT(first_problem("[[capability]]\nname = \"a\"\ninputs_schema = \"{\""), HasSubstr("JSON-Schema"));
   EXPECT_THAT(first_problem("[capability]\nname = \"a\""), HasSubstr("must be written [[capability]]"));
   EXPECT_THAT(first_problem("[[dataset]]\nname = \"a\""), HasSubstr("dataset[0].path: is required"));
-  EXPECT_THAT(first_problem("listen = [\"/ip4/1.2.3.4/tcp/1/ws\"]"),
-              HasSubstr("f:1:11: listen: \"/ip4/1.2.3.4/tcp/1/ws\" is not of the form"));
+  EXPECT_THAT(first_problem("listen = [\"/ip4/1.2.3.4/tcp/1/wss\"]"),
+              HasSubstr("f:1:11: listen: \"/ip4/1.2.3.4/tcp/1/wss\" is not of the form"));
+  EXPECT_EQ(first_problem("listen = [\"/ip4/1.2.3.4/tcp/1/ws\"]"), "none");
+  EXPECT_THAT(first_problem("listen = [\"/dnsaddr/example.com\"]"), HasSubstr("is not of the form"));
+  EXPECT_THAT(first_problem("listen = [\"/dns4/example.com/tcp/1\"]"), HasSubstr("not a name"));
+  EXPECT_THAT(first_problem("bootstrap = [\"/dnsaddr/example.com\"]"), HasSubstr("must end in /p2p/"));
+  EXPECT_EQ(first_problem("bootstrap = [\"/dnsaddr/example.com/p2p/"
+                          "12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq\"]"),
+            "none");
   EXPECT_THAT(first_problem("listen = [3]"), HasSubstr("must hold text only"));
   EXPECT_THAT(first_problem("bootstrap = [\"/ip4/1.2.3.4/udp/1/quic-v1\"]"), HasSubstr("must end in /p2p/"));
   EXPECT_THAT(first_problem("[grants]\nissuers = [\"did:key:z\"]"), HasSubstr("grants are not available"));

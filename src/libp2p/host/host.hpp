@@ -55,10 +55,10 @@ struct HostOptions {
   explicit HostOptions(KeyPair key) : identity(std::move(key)) {}
 
   KeyPair identity;
-  /// `/ip4|ip6/../udp/PORT/quic-v1` or `/ip4|ip6/../tcp/PORT`; port 0 takes a free one. Empty: dial only.
+  /// `/ip4|ip6/../udp/PORT/quic-v1` or `/ip4|ip6/../tcp/PORT[/ws]`; port 0 takes a free one. Empty: dial only.
   std::vector<Multiaddr> listen;
   /// In the order in which a dialler offers it; a listener takes any of them. Not empty. TLS first: its AES is cheaper
-  /// than Noise's ChaCha20 where processors know AES.
+  /// than Noise's ChaCha20 where processors know AES, which the dearer handshake pays back within a few megabytes.
   std::vector<Security> security = {Security::tls, Security::noise};
   std::string agent_version = "nmp/0.1.0";
   std::string protocol_version = "nmp/1.0.0";

@@ -99,14 +99,14 @@ TEST(HostDial, DnsaddrLeadsToThePeerAndToNobodyElse) {
     pair.zone->records["_dnsaddr.example.test"] = {"dnsaddr=/dnsaddr/more.test" + id, "dnsaddr=/ip4/127.0.0.1/tcp/1"};
     pair.zone->records["_dnsaddr.more.test"] = {"dnsaddr=/dns4/a.test/tcp/" + pair.port + id};
     pair.zone->records["_dnsaddr.other.test"] = {"dnsaddr=/ip4/127.0.0.1/tcp/" + pair.port + "/p2p/" +
-                                                  pair.client->id().to_text()};
+                                                 pair.client->id().to_text()};
     std::vector<std::string> good = {"/dnsaddr/example.test" + id};
     EXPECT_TRUE(co_await pair.connect(good));
     EXPECT_EQ(pair.zone->asked, 3U);
   });
   with_pair([](Pair& pair) -> Awaitable<void> {
     pair.zone->records["_dnsaddr.other.test"] = {"dnsaddr=/ip4/127.0.0.1/tcp/" + pair.port + "/p2p/" +
-                                                  pair.client->id().to_text()};
+                                                 pair.client->id().to_text()};
     std::vector<std::string> bad = {"/dnsaddr/other.test"};
     auto connected = co_await pair.connect(bad);
     EXPECT_FALSE(connected);

@@ -23,6 +23,7 @@ constexpr const char* kEcho = "/echo/1.0.0";
 
 constexpr const char* kQuic = "/ip4/127.0.0.1/udp/0/quic-v1";
 constexpr const char* kTcp = "/ip4/127.0.0.1/tcp/0";
+constexpr const char* kWebSocket = "/ip4/127.0.0.1/tcp/0/ws";
 const std::vector<Security> kBoth = HostOptions(KeyPair::generate(crypto::system_random())).security;
 /// Where hosts listen that are not told, and what secures them over TCP.
 const char* transport = kQuic;
@@ -33,8 +34,10 @@ struct Way {
   const char* listen;
   std::vector<Security> security;
 };
-const Way kWays[] = {
-    {"Quic", kQuic, kBoth}, {"TcpNoise", kTcp, {Security::noise}}, {"TcpTls", kTcp, {Security::tls}}};
+const Way kWays[] = {{"Quic", kQuic, kBoth},
+                     {"TcpNoise", kTcp, {Security::noise}},
+                     {"TcpTls", kTcp, {Security::tls}},
+                     {"WebSocket", kWebSocket, kBoth}};
 
 /// What a Host promises over every transport.
 class HostOver : public testing::TestWithParam<Way> {
@@ -171,7 +174,7 @@ TEST(Host, ListensOnSeveralAddressesWithRealPorts) {
   };
   async::run_until_done(context, close(**host));
   HostOptions bad(KeyPair::generate(crypto::system_random()));
-  bad.listen = {address("/ip4/127.0.0.1/tcp/0/ws")};
+  bad.listen = {address("/ip4/127.0.0.1/tcp/0/wss")};
   EXPECT_FALSE(Host::make(context.get_executor(), std::move(bad)));
 }
 
@@ -586,17 +589,18 @@ TEST(Host, ATcpConnectionHasSoLongToBeSecured) {
         // Silent from the start, in the middle of the negotiation, and before either handshake.
         const auto header = multistream::encode_token(multistream::kHeader);
         std::vector<Bytes> beginnings = {{}, to_bytes(ByteView(header).first(5)), header};
-        for (const auto* protocol : {"/noise", "/tls/1.0.0"})
-          beginnings.push_back(multistream_hello(protocol));
+        for (const auto* protocol : {"/noise", "/tls/1.0.0"}) beginnings.push_back(multistream_hello(protocol));
         // A ClientHello that never comes to its end.
         beginnings.push_back(concat({beginnings.back(), ByteView(ByteArray<5>{std::byte{22}, std::byte{3}, std::byte{1},
-                                                                             std::byte{2}, std::byte{0}})}));
+                                                                              std::byte{2}, std::byte{0}})}));
         std::vector<async::ByteStreamPtr> held;
         for (const auto& beginning : beginnings) {
           auto stream = co_await async::dial_tcp(to, soon());
           EXPECT_TRUE(stream);
           if (!stream) co_return;
-          if (!beginning.empty()) EXPECT_TRUE(co_await (*stream)->write(beginning));
+          if (!beginning.empty()) {
+            EXPECT_TRUE(co_await (*stream)->write(beginning));
+          }
           held.push_back(*std::move(stream));
         }
         for (int i = 0; i < 100 && two.server->stats().half_open < held.size(); ++i)
@@ -613,11 +617,39 @@ TEST(Host, ATcpConnectionHasSoLongToBeSecured) {
       kTcp, limits);
 }
 
+TEST(Host, AWebSocketPortAnswersOtherRequestsAndStaysBounded) {
+  HostLimits limits;
+  limits.upgrade_time_max = std::chrono::milliseconds(300);
+  with_two(
+      [](Two& two) -> Awaitable<void> {
+        const auto to = to_socket(*two.server->listen_addresses().front().tcp_endpoint());
+        // A browser that wants a page; a request that goes on and on; one that stops in the middle.
+        for (const std::string request : {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET / HTTP/1.1\r\nX: ", "GET"}) {
+          auto stream = co_await async::dial_tcp(to, soon());
+          EXPECT_TRUE(stream);
+          if (!stream) co_return;
+          EXPECT_TRUE(co_await (*stream)->write(bytes_of(request)));
+          if (request.ends_with("X: ")) {
+            EXPECT_TRUE(co_await (*stream)->write(Bytes(20'000, std::byte{'x'})));
+          }
+          std::string answer;
+          std::array<std::byte, 1000> piece;
+          auto size = co_await (*stream)->read_some(piece);
+          for (; size && *size > 0; size = co_await (*stream)->read_some(piece))
+            answer += text_of(ByteView(piece).first(*size));
+          EXPECT_EQ(answer.starts_with("HTTP/1.1 400 "), request.size() > 3) << answer;
+        }
+        EXPECT_EQ(two.server->stats().half_open, 0U);
+        co_await echo_once(two);
+      },
+      kWebSocket, limits);
+}
+
 TEST(AddressBook, ForgetsAndIsBounded) {
   AddressBook book;
   auto now = Instant(seconds(100));
   auto peer = PeerId::of(KeyPair::generate(crypto::system_random()).public_key());
-  book.add(peer, {address("/ip4/1.2.3.4/udp/1/quic-v1"), address("/ip4/1.2.3.4/tcp/1/ws")}, now, seconds(10));
+  book.add(peer, {address("/ip4/1.2.3.4/udp/1/quic-v1"), address("/ip4/1.2.3.4/tcp/1/wss")}, now, seconds(10));
   EXPECT_EQ(book.find(peer, now + seconds(9)).size(), 1U);
   EXPECT_TRUE(book.find(peer, now + seconds(10)).empty());
   for (int i = 0; i < 200; ++i) {

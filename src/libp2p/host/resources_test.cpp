@@ -20,6 +20,7 @@ constexpr const char* kEcho = "/echo/1.0.0";
 constexpr const char* kSilent = "/silent/1.0.0";
 constexpr const char* kQuic = "/ip4/127.0.0.1/udp/0/quic-v1";
 constexpr const char* kTcp = "/ip4/127.0.0.1/tcp/0";
+constexpr const char* kWebSocket = "/ip4/127.0.0.1/tcp/0/ws";
 
 Instant now() { return async::system_clock().now(); }
 Instant soon() { return now() + seconds(20); }
@@ -113,8 +114,9 @@ class LimitsOver : public testing::TestWithParam<const char*> {
     EXPECT_EQ(mesh.server->resources().system.usage, resources::Usage());
   }
 };
-INSTANTIATE_TEST_SUITE_P(Transports, LimitsOver, testing::Values(kQuic, kTcp), [](const auto& of) {
-  return std::string_view(of.param) == kTcp ? "Tcp" : "Quic";
+INSTANTIATE_TEST_SUITE_P(Transports, LimitsOver, testing::Values(kQuic, kTcp, kWebSocket), [](const auto& of) {
+  const std::string_view way = of.param;
+  return way == kQuic ? "Quic" : way == kTcp ? "Tcp" : "WebSocket";
 });
 
 TEST_P(LimitsOver, AStreamFloodIsResetAndOthersAreServed) {

@@ -4,6 +4,7 @@
 #include "libp2p/host/addresses.hpp"
 #include "libp2p/host/negotiate.hpp"
 #include "libp2p/host/read_size.hpp"
+#include "libp2p/host/websocket_stream.hpp"
 
 namespace nmp::libp2p {
 
@@ -24,7 +25,8 @@ yamux::StreamId theirs(StreamId id) { return static_cast<yamux::StreamId>(id); }
 
 Result<SocketAddress> tcp_of(const Multiaddr& address) {
   const auto endpoint = address.tcp_endpoint();
-  if (!address.is_tcp() || !endpoint) return fail(Errc::unsupported, "not /ip4|ip6/../tcp/..: " + address.to_text());
+  if (!(address.is_tcp() || address.is_websocket()) || !endpoint)
+    return fail(Errc::unsupported, "not /ip4|ip6/../tcp/..[/ws]: " + address.to_text());
   return to_socket(*endpoint);
 }
 
@@ -32,6 +34,18 @@ std::string reason_of(const yamux::Session& muxer) {
   const auto& reason = muxer.close_reason();
   if (!reason) return {};
   return make_error_code(reason->error).message() + (reason->text.empty() ? "" : ": " + reason->text);
+}
+
+Multiaddr address_of(const SocketAddress& socket, bool websocket) {
+  const auto endpoint = to_endpoint(socket);
+  return websocket ? Multiaddr::websocket(endpoint) : Multiaddr::tcp(endpoint);
+}
+
+/// HOST:PORT as in a URL (RFC 3986 section 3.2).
+std::string authority_of(const SocketAddress& socket) {
+  const auto endpoint = to_endpoint(socket);
+  const auto ip = endpoint.ip.to_text();
+  return (socket.is_v6 ? "[" + ip + "]" : ip) + ":" + std::to_string(endpoint.port);
 }
 
 Error error_of(const Error& why) {
@@ -59,15 +73,21 @@ async::Awaitable<Result<Negotiated>> settle(async::ByteStream& stream,
 }  // namespace
 
 struct TcpTransport::Connection {
-  Connection(ConnectionId number, bool is_inbound, const SocketAddress& peer_at, const async::Executor& executor)
+  Connection(ConnectionId number,
+             bool is_inbound,
+             const SocketAddress& peer_at,
+             bool in_websocket,
+             const async::Executor& executor)
       : id(number),
         inbound(is_inbound),
+        websocket(in_websocket),
         remote(peer_at),
-        address(Multiaddr::tcp(to_endpoint(peer_at))),
+        address(address_of(peer_at, in_websocket)),
         wake(executor) {}
 
   ConnectionId id;
   bool inbound;
+  bool websocket;
   SocketAddress remote;
   Multiaddr address;
   std::optional<PeerId> expected;
@@ -98,14 +118,14 @@ TcpTransport::TcpTransport(async::Executor executor,
 TcpTransport::~TcpTransport() = default;
 
 bool TcpTransport::handles(const Multiaddr& address) const {
-  return address.is_tcp() && address.tcp_endpoint().has_value();
+  return (address.is_tcp() || address.is_websocket()) && address.tcp_endpoint().has_value();
 }
 
 Result<void> TcpTransport::listen(const Multiaddr& address) {
   NMP_TRY(auto local, tcp_of(address));
   NMP_TRY(auto tcp, async::StreamListener::tcp(executor_, local));
   local.port = tcp->port();
-  sockets_.push_back({std::move(tcp), local});
+  sockets_.push_back({std::move(tcp), local, address.is_websocket()});
   return {};
 }
 
@@ -116,7 +136,7 @@ void TcpTransport::start() {
 std::vector<Multiaddr> TcpTransport::listening() const {
   std::vector<Multiaddr> all;
   for (const auto& socket : sockets_)
-    for (const auto& address : reachable(socket.local)) all.push_back(Multiaddr::tcp(to_endpoint(address)));
+    for (const auto& address : reachable(socket.local)) all.push_back(address_of(address, socket.websocket));
   return all;
 }
 
@@ -124,9 +144,10 @@ std::vector<Multiaddr> TcpTransport::listening() const {
 
 TcpTransport::ConnectionPtr TcpTransport::add(bool inbound,
                                               const SocketAddress& remote,
+                                              bool websocket,
                                               resources::ConnectionScope share) {
   const ConnectionId id{TransportKind::tcp, ++last_id_};
-  auto connection = std::make_shared<Connection>(id, inbound, remote, executor_);
+  auto connection = std::make_shared<Connection>(id, inbound, remote, websocket, executor_);
   connections_.emplace(id.number, connection);
   admit(id, std::move(share));
   if (inbound) {
@@ -145,7 +166,7 @@ Result<ConnectionId> TcpTransport::dial(const Multiaddr& remote, const PeerId& e
   if (closed_) return fail(Errc::closed);
   NMP_TRY(const auto address, tcp_of(remote));
   NMP_TRY(auto share, resources_.open_outbound(/*descriptor=*/true));
-  auto connection = add(/*inbound=*/false, address, std::move(share));
+  auto connection = add(/*inbound=*/false, address, remote.is_websocket(), std::move(share));
   connection->expected = expected;
   const auto id = connection->id;
   tasks_.spawn(run(std::move(connection)));
@@ -171,7 +192,7 @@ async::Awaitable<void> TcpTransport::accept_loop(std::size_t index) {
     }
     if (handshakes_.size() >= limits_.handshakes_max)
       close({TransportKind::tcp, *handshakes_.begin()}, connection_code::kResourceLimit);
-    auto connection = add(/*inbound=*/true, remote, *std::move(share));
+    auto connection = add(/*inbound=*/true, remote, sockets_[index].websocket, *std::move(share));
     connection->stream = std::move(accepted->stream);
     tasks_.spawn(run(std::move(connection)));
   }
@@ -201,6 +222,13 @@ async::Awaitable<Result<void>> TcpTransport::upgrade(ConnectionPtr connection) {
     NMP_CO_TRY(c.stream, co_await async::dial_tcp(c.remote, kNever));
   }
   if (c.closing) co_return fail(Errc::closed);
+  if (c.websocket) {
+    auto session = c.inbound ? websocket::Session::accept() : websocket::Session::dial(authority_of(c.remote), random_);
+    auto inside = std::make_unique<WebSocketStream>(executor_, std::move(c.stream), std::move(session));
+    auto* websocket = inside.get();
+    c.stream = std::move(inside);
+    NMP_CO_CHECK(co_await websocket->handshake());
+  }
   std::vector<std::string> offered;
   for (const auto security : identity_.security) offered.emplace_back(protocol_of(security));
   NMP_CO_TRY(auto secured, co_await settle(*c.stream, std::move(offered), c.inbound));

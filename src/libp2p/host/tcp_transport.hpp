@@ -23,7 +23,7 @@ struct TcpLimits {
   std::optional<UntrustedLimits> untrusted;
 };
 
-/// TCP, secured by TLS or Noise, multiplexed by Yamux (libp2p.md section 9).
+/// TCP, plain or inside a WebSocket, secured by TLS or Noise, multiplexed by Yamux (libp2p.md section 9).
 class TcpTransport final : public Transport {
  public:
   struct Identity {
@@ -74,12 +74,13 @@ class TcpTransport final : public Transport {
   struct Socket {
     std::unique_ptr<async::StreamListener> tcp;
     SocketAddress local;
+    bool websocket = false;
   };
 
   [[nodiscard]] Connection* find(ConnectionId id) const;
   /// After a call on a connection's muxer.
   static void touch(Connection& connection);
-  ConnectionPtr add(bool inbound, const SocketAddress& remote, resources::ConnectionScope share);
+  ConnectionPtr add(bool inbound, const SocketAddress& remote, bool websocket, resources::ConnectionScope share);
   async::Awaitable<void> accept_loop(std::size_t index);
   async::Awaitable<void> run(ConnectionPtr connection);
   async::Awaitable<Result<void>> upgrade(ConnectionPtr connection);

@@ -26,6 +26,13 @@ Multiaddr Multiaddr::tcp(const IpEndpoint& address) {
   return Multiaddr(writer.take());
 }
 
+Multiaddr Multiaddr::websocket(const IpEndpoint& address) {
+  Writer writer;
+  writer.bytes(tcp(address).bytes());
+  write_component(writer, Protocol::ws, {});
+  return Multiaddr(writer.take());
+}
+
 Multiaddr Multiaddr::quic_v1(const IpEndpoint& address) {
   Writer writer;
   write_component(writer, address.ip.v6 ? Protocol::ip6 : Protocol::ip4, address.ip.view());
@@ -89,6 +96,7 @@ std::optional<IpEndpoint> endpoint_of(const std::vector<Multiaddr::Component>& p
 
 bool Multiaddr::is_quic_v1() const { return has_form(components(), {Protocol::udp, Protocol::quic_v1}); }
 bool Multiaddr::is_tcp() const { return has_form(components(), {Protocol::tcp}); }
+bool Multiaddr::is_websocket() const { return has_form(components(), {Protocol::tcp, Protocol::ws}); }
 std::optional<IpEndpoint> Multiaddr::udp_endpoint() const { return endpoint_of(components(), Protocol::udp); }
 std::optional<IpEndpoint> Multiaddr::tcp_endpoint() const { return endpoint_of(components(), Protocol::tcp); }
 

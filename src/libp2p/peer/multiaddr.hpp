@@ -87,6 +87,8 @@ class Multiaddr {
   [[nodiscard]] static Multiaddr quic_v1(const IpEndpoint& address);
   /// `/ip4|ip6/H/tcp/P`.
   [[nodiscard]] static Multiaddr tcp(const IpEndpoint& address);
+  /// `/ip4|ip6/H/tcp/P/ws`.
+  [[nodiscard]] static Multiaddr websocket(const IpEndpoint& address);
 
   [[nodiscard]] const Bytes& bytes() const { return bytes_; }
   [[nodiscard]] std::string to_text() const;
@@ -101,6 +103,8 @@ class Multiaddr {
   [[nodiscard]] std::optional<IpEndpoint> udp_endpoint() const;
   /// Exactly `/ip4|ip6|dns|dns4|dns6/H/tcp/P[/p2p/ID]`: TCP whose security and muxer are negotiated.
   [[nodiscard]] bool is_tcp() const;
+  /// Exactly `/ip4|ip6|dns|dns4|dns6/H/tcp/P/ws[/p2p/ID]`: the same inside an unencrypted WebSocket.
+  [[nodiscard]] bool is_websocket() const;
   /// Begins `/dnsaddr/NAME`: stands for what is written there in DNS.
   [[nodiscard]] bool is_dnsaddr() const { return components().front().protocol == Protocol::dnsaddr; }
   /// Of an address that begins `/ip4|ip6/H/tcp/P`.

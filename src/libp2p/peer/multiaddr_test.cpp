@@ -128,7 +128,14 @@ TEST(Multiaddr, PartsAndPeers) {
   EXPECT_TRUE(tcp.with_peer(id).is_tcp());
   EXPECT_EQ(Multiaddr::tcp(*tcp.tcp_endpoint()), tcp);
   EXPECT_FALSE(tcp.udp_endpoint());
-  EXPECT_FALSE(Multiaddr::parse("/ip4/1.2.3.4/tcp/4001/ws")->is_tcp());
+  const auto inside = Multiaddr::parse("/ip4/1.2.3.4/tcp/4001/ws").value();
+  EXPECT_FALSE(inside.is_tcp());
+  EXPECT_TRUE(inside.is_websocket() && inside.with_peer(id).is_websocket());
+  EXPECT_EQ(Multiaddr::websocket(*inside.tcp_endpoint()), inside);
+  for (const auto* other : {"/ip4/1.2.3.4/tcp/4001", "/ip4/1.2.3.4/tcp/4001/tls/ws", "/ip4/1.2.3.4/tcp/4001/wss"})
+    EXPECT_FALSE(Multiaddr::parse(other)->is_websocket()) << other;
+  EXPECT_TRUE(Multiaddr::parse("/dnsaddr/example.com")->is_dnsaddr());
+  EXPECT_FALSE(Multiaddr::parse("/dns4/example.com/tcp/1")->is_dnsaddr());
   auto full = address.with_peer(id);
   EXPECT_EQ(full.to_text(), "/ip4/1.2.3.4/udp/4001/quic-v1/p2p/" + std::string(kId));
   EXPECT_TRUE(full.is_quic_v1());

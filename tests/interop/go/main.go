@@ -1,4 +1,4 @@
-// Command peer is a go-libp2p peer over QUIC and TCP to test another implementation against.
+// Command peer is a go-libp2p peer over QUIC, TCP and WebSocket to test another implementation against.
 //
 //	peer --version                              {"name":"go-libp2p","version":...}
 //	peer --listen MULTIADDR                     {"addrs":[".../p2p/ID"],"peer_id":ID}, then serves until killed:
@@ -43,6 +43,7 @@ import (
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	ws "github.com/libp2p/go-libp2p/p2p/transport/websocket"
 	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/net/http2"
 )
@@ -90,6 +91,7 @@ func newHost(listen, keylog string, noiseOnly bool) (host.Host, error) {
 		libp2p.Transport(quic.NewTransport, quicOptions...),
 		// With go's own choice of security (TLS, then Noise) and muxer.
 		libp2p.Transport(tcp.NewTCPTransport),
+		libp2p.Transport(ws.New),
 		libp2p.DisableRelay(),
 		libp2p.UserAgent("go-libp2p/" + version()),
 	}
