@@ -486,8 +486,8 @@ Result<void> Connection::Impl::start_tls() {
   if (configured != 0) return fail(Errc::internal, "configure session");
   gnutls_session_set_ptr(raw_session, &reference);
   const std::array protocols = {std::string(tls::kAlpn)};
-  static const auto kHooks = tls::hooks<verification_of>();
-  if (auto done = tls::configure(raw_session, context, inbound, protocols, kHooks); !done)
+  static const auto callbacks_of_tls = tls::hooks<verification_of>();
+  if (auto done = tls::configure(raw_session, context, inbound, protocols, callbacks_of_tls); !done)
     return fail(Errc::internal, done.error().message());
   ngtcp2_conn_set_tls_native_handle(conn.get(), raw_session);
   return {};

@@ -68,8 +68,8 @@ Result<void> Session::Impl::start(bool inbound) {
   if (gnutls_priority_set(session, verification_.context->for_streams.get()) != GNUTLS_E_SUCCESS)
     return fail(Errc::setup, "priorities");
   gnutls_session_set_ptr(session, this);
-  static const auto kHooks = hooks<verification_of>();
-  NMP_CHECK(configure(session, *verification_.context, inbound, protocols, kHooks));
+  static const auto callbacks = hooks<verification_of>();
+  NMP_CHECK(configure(session, *verification_.context, inbound, protocols, callbacks));
   gnutls_transport_set_ptr(session, this);
   gnutls_transport_set_push_function(session, [](void* self, const void* data, std::size_t size) noexcept -> ssize_t {
     append(of(self).output_, view_of(static_cast<const unsigned char*>(data), size));
@@ -249,8 +249,9 @@ Bytes Session::take_output() { return std::exchange(impl_->output_, {}); }
 Result<void> Session::on_end() const { return impl_->on_end(); }
 bool Session::established() const { return impl_->established_; }
 const PeerId& Session::peer() const {
-  NMP_ASSERT(impl_->established_);
-  return *impl_->verification_.peer;
+  const auto& peer = impl_->verification_.peer;
+  NMP_ASSERT(impl_->established_ && peer);
+  return *peer;
 }
 const std::optional<std::string>& Session::muxer() const { return impl_->muxer_; }
 bool Session::ended() const { return impl_->ended_; }
