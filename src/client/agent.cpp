@@ -90,6 +90,7 @@ async::Awaitable<Attempt<std::size_t>> Agent::join(Instant deadline) {
   for (auto& peer : peers) {
     auto id = peer.id;
     auto until = std::min(deadline, async::system_clock().now() + kBootstrapPatience);
+    impl_->host->forget_failures(id);
     auto connected = co_await impl_->host->connect(std::move(peer), until);
     if (connected) co_return std::size_t{1};
     if (connected.error().code == Errc::cancelled) co_return std::unexpected(failure("cancelled"));
@@ -124,6 +125,7 @@ async::Awaitable<Result<Bytes>> read_to_end(libp2p::Stream& stream, std::size_t 
 
 async::Awaitable<Attempt<core::ReceivedManifest>> Agent::manifest(libp2p::PeerInfo node, Instant deadline) {
   auto id = node.id;
+  impl_->host->forget_failures(id);
   auto connected = co_await impl_->host->connect(std::move(node), deadline);
   if (!connected) co_return std::unexpected(failure("nobody_reachable", connected.error().message()));
   std::vector<std::string> protocols{std::string(core::kManifestProtocol)};

@@ -86,6 +86,9 @@ async::Awaitable<Result<StreamPtr>> DhtStreams::open(PeerId peer, Instant deadli
     auto failed = undialable_until_.find(peer);
     if (failed != undialable_until_.end() && now() < failed->second) co_return fail(Errc::unavailable, "kad: backoff");
     deadline = std::min<Instant>(deadline, now() + kad::kDialTimeout);
+    // The pace is this one. The host's would refuse what failed for another caller, or longer and longer: a bootstrap
+    // peer that comes back after an hour would be found minutes later.
+    host_.forget_failures(peer);
   }
   std::vector<std::string> protocols{protocol_};
   auto stream = co_await host_.open_stream(peer, std::move(protocols), deadline);

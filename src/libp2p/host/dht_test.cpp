@@ -59,6 +59,10 @@ class DhtTest : public testing::Test {
     co_await node->host->close();
     co_return true;
   }
+  static async::Awaitable<bool> close_host(Host* host) {
+    co_await host->close();
+    co_return true;
+  }
   void close(Node& node) { run(close_one(&node)); }
   void TearDown() override {
     for (auto& node : nodes_) close(node);
@@ -93,6 +97,31 @@ TEST_F(DhtTest, ALookupWhoseRequestsAllFailAtOnceEnds) {
   EXPECT_EQ(second.error().code, Errc::unavailable);
   auto provided = run(async::with_deadline(in(5s), nodes_[0].dht->provide(kKey, in(2s))));
   EXPECT_EQ(provided.error().code, Errc::unavailable);
+}
+
+TEST_F(DhtTest, APeerThatJustFailedAnotherCallerIsAsked) {
+  auto open_host = [&](const std::vector<Multiaddr>& listen) {
+    SeededRandom same(7);
+    HostOptions options(KeyPair::generate(same));
+    options.listen = listen;
+    return Host::make(context_.get_executor(), std::move(options)).value();
+  };
+  // Over TCP, where nobody at the port is known at once.
+  Node away;
+  away.host = open_host({kad::address("/ip4/127.0.0.1/tcp/0")});
+  auto info = away.info();
+  ASSERT_TRUE(run(close_host(away.host.get())));
+  nodes_.push_back(make({info}));
+  auto& host = *nodes_[0].host;
+  EXPECT_FALSE(run(host.connect(info, in(10s))));
+  away.host = open_host(info.addresses);
+  away.dht = std::make_unique<Dht>(*away.host, DhtOptions());
+  auto refused = run(host.connect(info, in(10s)));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().context.find("moment ago"), std::string::npos) << refused.error().context;
+  auto joined = run(nodes_[0].dht->bootstrap(in(20s)));
+  EXPECT_TRUE(joined) << joined.error().message();
+  close(away);
 }
 
 TEST_F(DhtTest, TwentyHostsFindAProviderAfterTheBootstrapIsGone) {

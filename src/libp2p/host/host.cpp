@@ -404,6 +404,8 @@ HostStats Host::stats() const {
 
 resources::Snapshot Host::resources() const { return impl_->resources->snapshot(); }
 
+void Host::forget_failures(const PeerId& peer) { impl_->backoff.forget(peer); }
+
 void Host::keep(const PeerId& peer) { impl_->kept.insert(peer); }
 void Host::release(const PeerId& peer) { impl_->kept.erase(peer); }
 

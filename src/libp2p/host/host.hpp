@@ -130,6 +130,9 @@ class Host {
   /// names resolved, those that failed a moment ago left out (libp2p/dial).
   /// Errors: host::Errc, deadline_exceeded, cancelled.
   async::Awaitable<Result<void>> connect(PeerInfo peer, Instant deadline);
+  /// The next dial of the peer leaves none of its addresses out: for callers that keep a pace of their own, or act for
+  /// a person who waits.
+  void forget_failures(const PeerId& peer);
 
   /// Opens a stream and settles on the first of `protocols` that the peer speaks, dialling a known address if needed.
   /// With one protocol the negotiation is lazy: the stream is there at once, and the first read says
