@@ -39,7 +39,11 @@ constexpr Duration kTrimInterval = std::chrono::seconds(1);
 }  // namespace
 
 Host::Impl::Impl(async::Executor on, HostOptions wanted, PeerId self)
-    : executor(std::move(on)), options(std::move(wanted)), id(std::move(self)), tasks(executor) {}
+    : executor(std::move(on)),
+      options(std::move(wanted)),
+      id(std::move(self)),
+      lookup_ended(executor),
+      tasks(executor) {}
 
 Host::Impl::~Impl() {
   if (key_log_fd >= 0) ::close(key_log_fd);

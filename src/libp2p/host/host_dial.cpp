@@ -35,22 +35,39 @@ void Host::Impl::ask_names(const DialPtr& dial, Instant deadline) {
   for (auto& question : dial->names.take_questions()) tasks.spawn(ask_name(dial, std::move(question), deadline));
 }
 
-async::Awaitable<void> Host::Impl::ask_name(DialPtr dial, dial::Resolution::Question question, Instant deadline) {
+async::Awaitable<Result<void>> Host::Impl::look_up(DialPtr dial,
+                                                   dial::Resolution::Question question,
+                                                   Instant deadline) {
   using Kind = dial::Resolution::Kind;
-  std::optional<Error> error;
+  while (lookups >= kLookupsMax) NMP_CO_CHECK(co_await lookup_ended.wait(deadline));
+  if (dial->result) co_return fail(Errc::cancelled, "the dial is over");
+  ++lookups;
+  Result<void> answered;
   if (question.kind == Kind::text) {
     auto texts = co_await options.resolver->texts(question.name, deadline);
-    if (!texts) error = texts.error();
-    dial->names.on_texts(question.id, texts.value_or(std::vector<std::string>()));
+    if (texts) dial->names.on_texts(question.id, *texts);
+    if (!texts) answered = std::unexpected(std::move(texts).error());
   } else {
     auto addresses = co_await options.resolver->addresses(question.name, question.kind == Kind::ip6, deadline);
-    if (!addresses) error = addresses.error();
     std::vector<IpAddress> ips;
-    if (addresses)
-      for (const auto& address : *addresses) ips.push_back(to_endpoint(address).ip);
-    dial->names.on_addresses(question.id, ips);
+    for (const auto& address : addresses.value_or(std::vector<SocketAddress>())) ips.push_back(to_endpoint(address).ip);
+    if (addresses) dial->names.on_addresses(question.id, ips);
+    if (!addresses) answered = std::unexpected(std::move(addresses).error());
   }
-  if (error) dial->last_error = Error{error->code, question.name + ": " + error->context};
+  --lookups;
+  lookup_ended.notify_all();
+  co_return answered;
+}
+
+async::Awaitable<void> Host::Impl::ask_name(DialPtr dial, dial::Resolution::Question question, Instant deadline) {
+  const auto number = question.id;
+  const auto name = question.name;
+  auto answered = co_await look_up(dial, std::move(question), deadline);
+  if (dial->result) co_return;
+  if (!answered) {
+    dial->names.on_addresses(number, {});
+    dial->last_error = Error{answered.error().code, name + ": " + answered.error().context};
+  }
   plan_found(*dial);
   ask_names(dial, deadline);
   dial->changed.notify_all();

@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include "base/async/task_group.hpp"
 #include "base/async/testing.hpp"
 #include "crypto/random.hpp"
+#include "libp2p/dial/limits.hpp"
 #include "libp2p/host/host.hpp"
 
 /// Which addresses a Host dials, and which it does not.
@@ -20,6 +22,9 @@ class Zone final : public async::Resolver {
  public:
   Awaitable<Result<std::vector<SocketAddress>>> addresses(std::string name, bool is_v6, Instant deadline) override {
     ++asked;
+    most_at_once = std::max(most_at_once, ++at_once);
+    if (name.starts_with("slow")) (void)co_await async::sleep_until(in(milliseconds(50)));
+    --at_once;
     if (name == "nobody.test") NMP_CO_CHECK(co_await async::sleep_until(deadline));
     if (is_v6 || !names.contains(name)) co_return fail(Errc::not_found, name);
     SocketAddress loopback;
@@ -35,6 +40,8 @@ class Zone final : public async::Resolver {
   std::set<std::string> names;  ///< of 127.0.0.1
   std::map<std::string, std::vector<std::string>> records;
   std::size_t asked = 0;
+  std::size_t at_once = 0;  ///< of addresses()
+  std::size_t most_at_once = 0;
 };
 
 struct Pair {
@@ -89,6 +96,25 @@ TEST(HostDial, NamesAreResolved) {
       EXPECT_EQ(pair.client->connections().front().address.to_text(), "/ip4/127.0.0.1/tcp/" + pair.port);
       co_await pair.disconnect();
     }
+  });
+}
+
+TEST(HostDial, QuestionsOfAllDialsWaitForTheirTurn) {
+  with_pair([](Pair& pair) -> Awaitable<void> {
+    async::TaskGroup dials(pair.executor);
+    std::size_t failed = 0;
+    auto dial = [](Pair& of, std::size_t& count) -> Awaitable<void> {
+      PeerInfo info{PeerId::of(KeyPair::generate(crypto::system_random()).public_key()), {}};
+      for (int i = 0; i < 16; ++i) info.addresses.push_back(at("/dns/slow" + std::to_string(i) + ".test/tcp/1"));
+      const auto result = co_await of.client->connect(std::move(info), in(seconds(20)));
+      count += !result && result.error().code == host::Errc::dial_failed ? 1 : 0;
+    };
+    for (int i = 0; i < 3; ++i) dials.spawn(dial(pair, failed));
+    for (int i = 0; i < 400 && dials.size() > 0; ++i) (void)co_await async::sleep_until(in(milliseconds(10)));
+    EXPECT_EQ(failed, 3U);
+    EXPECT_EQ(pair.zone->asked, 3 * dial::kQuestionsMax);
+    EXPECT_EQ(pair.zone->most_at_once, kLookupsMax);
+    co_await dials.close();
   });
 }
 

@@ -94,6 +94,8 @@ class Host::Impl final : public Transport::Listener, public std::enable_shared_f
   std::map<PeerId, std::vector<ConnectionId>> by_peer;
   std::map<PeerId, DialPtr> dials;
   std::map<ConnectionId, Attempt> attempts;
+  std::size_t lookups = 0;  ///< under way, at most kLookupsMax
+  async::Event lookup_ended;
   dial::Backoff backoff;
   dial::BlackHoles black_holes;
   std::map<std::string, std::shared_ptr<StreamHandler>, std::less<>> handlers;  // the table and running streams
@@ -113,6 +115,8 @@ class Host::Impl final : public Transport::Listener, public std::enable_shared_f
   /// Gives what the names have told so far its time.
   void plan_found(Dial& dial);
   void ask_names(const DialPtr& dial, Instant deadline);
+  /// Tells the dial's names what a name server says, when it is the question's turn.
+  async::Awaitable<Result<void>> look_up(DialPtr dial, dial::Resolution::Question question, Instant deadline);
   async::Awaitable<void> ask_name(DialPtr dial, dial::Resolution::Question question, Instant deadline);
   void start_attempt(const DialPtr& dial, const Multiaddr& address);
   /// If the connection is a dial's attempt: it is over, by an error unless it is up.

@@ -32,6 +32,9 @@ inline constexpr std::size_t kDialAddressesMax = 8;
 inline constexpr Duration kDialTimeMax = std::chrono::seconds(15);
 /// Of that, for the names among its addresses.
 inline constexpr Duration kResolveTimeMax = std::chrono::seconds(5);
+/// Questions to name servers under way at once, for all dials; more wait for their turn. Each has a socket of its own,
+/// and strangers' addresses say how many there are.
+inline constexpr std::size_t kLookupsMax = 32;
 /// Distinct peers being dialled at once.
 inline constexpr std::size_t kDialsMax = 160;
 /// Connect, security and muxer of a TCP connection (libp2p.md section 17, per address).
