@@ -25,8 +25,8 @@ using ChannelHandle = Owned<ares_channeldata, &ares_destroy>;
 
 /// c-ares wants it once a process, before all else.
 int library() {
-  static const int kCode = ares_library_init(ARES_LIB_INIT_ALL);
-  return kCode;
+  static const int code = ares_library_init(ARES_LIB_INIT_ALL);
+  return code;
 }
 
 Error error_of(int status) {

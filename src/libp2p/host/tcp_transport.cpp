@@ -230,6 +230,7 @@ async::Awaitable<Result<void>> TcpTransport::upgrade(ConnectionPtr connection) {
     NMP_CO_CHECK(co_await websocket->handshake());
   }
   std::vector<std::string> offered;
+  offered.reserve(identity_.security.size());
   for (const auto security : identity_.security) offered.emplace_back(protocol_of(security));
   NMP_CO_TRY(auto secured, co_await settle(*c.stream, std::move(offered), c.inbound));
   NMP_CO_TRY(auto* stream, secure_stream(c, secured.protocol));

@@ -269,14 +269,14 @@ TEST(TlsSession, BadCertificatesAreRefused) {
   });
   // The peer proves to hold the key; it is too dear to check.
   check("RSA of 1024 bits", [](Forge& forge, Settings& to) {
-    static const Forge kSmall(crypto::EvpKey(EVP_RSA_gen(1024)), hex_decode("300d06092a864886f70d01010b0500").value());
+    static const Forge small(crypto::EvpKey(EVP_RSA_gen(1024)), hex_decode("300d06092a864886f70d01010b0500").value());
     (void)forge;
-    to = settings_of(kSmall);
+    to = settings_of(small);
   });
   check("RSA with a long exponent", [](Forge& forge, Settings& to) {
-    static const Forge kLong(rsa_with_exponent_of(1500), hex_decode("300d06092a864886f70d01010b0500").value());
+    static const Forge long_one(rsa_with_exponent_of(1500), hex_decode("300d06092a864886f70d01010b0500").value());
     (void)forge;
-    to = settings_of(kLong);
+    to = settings_of(long_one);
   });
 }
 

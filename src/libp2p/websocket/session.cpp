@@ -55,6 +55,7 @@ Result<void> Session::on_header(const FrameHeader& header) {
 }
 
 void Session::on_payload(ByteView piece) {
+  NMP_ASSERT(frame_.has_value());
   auto& to = frame_->is_control() ? control_ : inbox_;
   if (!frame_->is_control() && inbox_at_ >= kUnreadBytesMax) {
     inbox_.erase(inbox_.begin(), inbox_.begin() + static_cast<std::ptrdiff_t>(inbox_at_));
@@ -66,6 +67,7 @@ void Session::on_payload(ByteView piece) {
 }
 
 Result<void> Session::on_control() {
+  NMP_ASSERT(frame_.has_value());
   const auto payload = std::exchange(control_, {});
   if (frame_->opcode == Opcode::ping && !finished_ && output_.size() < kUnsentBytesMax)
     put_frame(Opcode::pong, payload);
