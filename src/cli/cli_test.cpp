@@ -59,6 +59,25 @@ TEST(Parse, MistakesAreUsage) {
   }
 }
 
+TEST(Parse, AnUnknownCommandIsNamedWithTheOneThatWasMeant) {
+  auto parsed = parse({"descibe", "x"});
+  EXPECT_EQ(parsed.exit, kUsage);
+  EXPECT_EQ(parsed.text, "nmp: there is no command \"descibe\"; did you mean describe?\nTry: nmp --help\n");
+  EXPECT_THAT(parse({"frobnicate"}).text, testing::Not(testing::HasSubstr("did you mean")));
+  EXPECT_THAT(parse({"x"}).text, testing::Not(testing::HasSubstr("did you mean")));
+  parsed = parse({std::string("\x1b[31m") + std::string(1U << 20, 'r')});
+  EXPECT_EQ(parsed.exit, kUsage);
+  EXPECT_LT(parsed.text.size(), 300U);
+  EXPECT_THAT(parsed.text, testing::Not(testing::HasSubstr("\x1b")));
+}
+
+TEST(Parse, APlannedCommandIsNotAvailable) {
+  auto parsed = parse({"prove", "1"});
+  EXPECT_EQ(parsed.exit, kRefused);
+  EXPECT_EQ(parsed.text,
+            "nmp: prove: not available: zero-knowledge proofs are not part of this build\nTry: nmp --help\n");
+}
+
 TEST(Parse, EveryCommandHasExamples) {
   const std::vector<std::vector<std::string>> commands = {{"node"},
                                                           {"run"},

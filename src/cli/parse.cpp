@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -10,6 +11,7 @@
 #include "cli/limits.hpp"
 #include "cli/output.hpp"
 #include "cli/tree.hpp"
+#include "cli/unknown_command.hpp"
 #include "core/capability.hpp"
 #include "core/did.hpp"
 #include "core/limits.hpp"
@@ -236,6 +238,18 @@ Parsed parse(std::vector<std::string> arguments) {
   for (auto* add :
        {add_node, add_run, add_watch, add_find, add_describe, add_ping, add_key, add_verify, add_filter, add_config})
     add(root, pending);
+  // CLI11 would say "a subcommand is required" of a command that it does not know.
+  if (!arguments.empty() && !arguments.front().starts_with('-')) {
+    std::vector<std::string> known;
+    const auto every = [](const CLI::App*) { return true; };
+    for (const auto* app : std::as_const(root).get_subcommands(every)) known.push_back(app->get_name());
+    if (std::ranges::find(known, arguments.front()) == known.end()) {
+      const auto unknown = unknown_command(arguments.front(), known);
+      return {.command = std::nullopt,
+              .exit = unknown.exit,
+              .text = fmt::format("nmp: {}\nTry: nmp --help\n", unknown.text)};
+    }
+  }
   std::ranges::reverse(arguments);  // CLI11 takes them from the back
   try {
     root.parse(std::move(arguments));
