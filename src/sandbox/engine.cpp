@@ -264,6 +264,7 @@ Result<std::unique_ptr<Engine>> Engine::make(async::Executor executor, EngineOpt
     watch.clock = options.clock;
     watch.random = options.random;
     watch.runner = options.runner;
+    watch.runner.code_cache = options.watch->code_cache;
     watch.runner.memory_bytes_max = std::min(watch.runner.memory_bytes_max, kWatchMemoryBytesMax);
     for (const auto& dataset : options.datasets) watch.datasets.push_back({dataset.name, dataset.path});
     NMP_TRY(watchdogs, Watchdogs::make(executor, std::move(watch)));

@@ -31,6 +31,8 @@ struct WatchOptions {
   std::uint32_t watchdogs_max = 1000;
   std::uint32_t per_owner_max = 16;
   std::uint64_t memory_bytes_max = 4ULL << 30;  ///< Ceilings of all of them together.
+  /// Machine code of theirs, beside that of runs (RunnerOptions), so that runs cannot crowd it out.
+  std::shared_ptr<CodeCache> code_cache;
 };
 
 struct EngineOptions {

@@ -31,9 +31,11 @@ async::Awaitable<Result<ModulePtr>> Engine::Impl::module_of(Job& job) {
   if (job.module_hash != job.intent.module_hash) co_return fail(Errc::module_mismatch);
   // One at a time an agent: whoever sends many modules waits for his own.
   const auto agent = job.intent.agent;
+  const bool shared = std::ranges::find(options_.shared_modules, job.module_hash) != options_.shared_modules.end();
+  auto account = shared ? Bytes() : to_bytes(agent.bytes());
   while (compiling_.contains(agent)) NMP_CO_CHECK(co_await compiled_.wait());
   compiling_.insert(agent);
-  auto compiled = co_await runner_->compile(std::move(job.module), job.module_hash);
+  auto compiled = co_await runner_->compile(std::move(job.module), job.module_hash, std::move(account));
   compiling_.erase(agent);
   compiled_.notify_all();
   NMP_CO_TRY(auto module, std::move(compiled));

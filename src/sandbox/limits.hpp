@@ -57,6 +57,9 @@ inline constexpr std::size_t kCacheModuleBytesMax = 128 * 1024 * 1024;
 /// What a function costs beside its machine code.
 inline constexpr std::size_t kFunctionRecordBytes = 64;
 inline constexpr std::size_t kCacheModulesMax = 64;
+/// Machine code on the disk: one entry (a module with more is compiled at each start), and how many there are.
+inline constexpr std::size_t kCodeEntryBytesMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kCodeEntriesMax = 16'384;
 /// Modules that wait for the compiler.
 inline constexpr std::size_t kCompileQueueMax = 32;
 

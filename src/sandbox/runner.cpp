@@ -63,10 +63,14 @@ class RunState : public std::enable_shared_from_this<RunState> {
 
 class RunnerState : public std::enable_shared_from_this<RunnerState> {
  public:
-  RunnerState(async::Executor executor_in, RunnerOptions options_in, std::shared_ptr<WasmtimeEngine> engine_in)
+  RunnerState(async::Executor executor_in,
+              RunnerOptions options_in,
+              std::shared_ptr<WasmtimeEngine> engine_in,
+              const crypto::Digest& fingerprint_in)
       : executor(std::move(executor_in)),
-        options(options_in),
+        options(std::move(options_in)),
         engine(std::move(engine_in)),
+        fingerprint(fingerprint_in),
         random(*options.random),
         compilers(options.compile_threads) {}
 
@@ -81,6 +85,7 @@ class RunnerState : public std::enable_shared_from_this<RunnerState> {
   async::Executor executor;
   RunnerOptions options;
   std::shared_ptr<WasmtimeEngine> engine;  // also the modules', whose code it holds
+  crypto::Digest fingerprint;              ///< The engine's, if there is a code cache.
   LockedRandom random;
   async::Pool compilers;
   std::size_t compiling = 0;  // network thread
@@ -376,8 +381,12 @@ Result<std::unique_ptr<Runner>> Runner::make(async::Executor executor, RunnerOpt
   const WasmtimeEngine::Options engine_options{
       .runs_max = options.runs_max, .memory_bytes_max = options.memory_bytes_max, .many_small = options.many_small};
   NMP_TRY(auto engine, WasmtimeEngine::make(engine_options));
-  auto state = std::make_shared<detail::RunnerState>(std::move(executor), options,
-                                                     std::shared_ptr<WasmtimeEngine>(std::move(engine)));
+  crypto::Digest fingerprint{};
+  if (options.code_cache) {
+    NMP_TRY(fingerprint, engine->fingerprint());
+  }
+  auto state = std::make_shared<detail::RunnerState>(std::move(executor), std::move(options),
+                                                     std::shared_ptr<WasmtimeEngine>(std::move(engine)), fingerprint);
   state->start_threads();
   return std::unique_ptr<Runner>(new Runner(std::move(state)));
 }
@@ -386,16 +395,22 @@ Runner::Runner(std::shared_ptr<detail::RunnerState> state) : state_(std::move(st
 
 Runner::~Runner() { state_->stop_threads(); }
 
-async::Awaitable<Result<ModulePtr>> Runner::compile(Bytes wasm, std::optional<crypto::Digest> sha256) {
+async::Awaitable<Result<ModulePtr>> Runner::compile(Bytes wasm,
+                                                    std::optional<crypto::Digest> sha256,
+                                                    std::optional<Bytes> account) {
   auto state = state_;
   const auto digest = sha256 ? *sha256 : crypto::sha256(wasm);
   if (auto module = cached(digest)) co_return module;
   if (state->compiling >= kCompileQueueMax) co_return fail(Errc::busy, "the compiler's queue is full");
   ++state->compiling;
-  auto work = [engine = state->engine, policy = state->options.policy, wasm = std::move(wasm),
-               digest]() -> Result<ModulePtr> {
+  std::optional<CodePlace> place;
+  if (account && state->options.code_cache)
+    place = CodePlace{.cache = state->options.code_cache,
+                      .key = {.module = digest, .engine = state->fingerprint, .account = *std::move(account)}};
+  auto work = [engine = state->engine, policy = state->options.policy, wasm = std::move(wasm), digest,
+               place = std::move(place)]() -> Result<ModulePtr> {
     NMP_TRY(auto info, guardian::inspect(wasm, policy));
-    return CompiledModule::compile(engine, wasm, digest, std::move(info));
+    return CompiledModule::compile(engine, wasm, digest, std::move(info), place);
   };
   auto module = co_await state->compilers.run(std::move(work));
   --state->compiling;
@@ -420,6 +435,19 @@ ModulePtr Runner::cached(const crypto::Digest& sha256) const {
     return *it;
   }
   return nullptr;
+}
+
+void Runner::forget(const crypto::Digest& sha256) {
+  auto& cache = state_->cache;
+  const auto it = std::ranges::find(cache, sha256, [](const ModulePtr& module) { return module->sha256(); });
+  if (it == cache.end()) return;
+  state_->cache_bytes -= (*it)->memory_bytes();
+  cache.erase(it);
+}
+
+void Runner::erase_code(const crypto::Digest& sha256, ByteView account) const {
+  if (!state_->options.code_cache) return;
+  state_->options.code_cache->erase({.module = sha256, .engine = state_->fingerprint, .account = to_bytes(account)});
 }
 
 Result<RunPtr> Runner::start(RunSpec spec) {

@@ -11,6 +11,7 @@
 #include "base/random.hpp"
 #include "core/authorization.hpp"
 #include "crypto/hash.hpp"
+#include "sandbox/code_cache.hpp"
 #include "sandbox/errors.hpp"
 #include "sandbox/guardian/guardian.hpp"
 #include "sandbox/inputs.hpp"
@@ -32,6 +33,8 @@ struct RunnerOptions {
   std::size_t cache_module_bytes_max = kCacheModuleBytesMax;
   /// For watchdogs: runs_max up to kWatchdogsMax in slots and stacks that cost little, memory accesses checked by code.
   bool many_small = false;
+  /// Machine code outlives the node in here; none: every start compiles. More than one runner may have it.
+  std::shared_ptr<CodeCache> code_cache;
   guardian::Policy policy;
   Random* random = nullptr;  ///< For guests without a seed. Used under a lock of the runner's; outlives it. Required.
 };
@@ -105,10 +108,17 @@ class Runner {
   ~Runner();
 
   /// Guards and compiles on a compiler thread, one module a thread, or takes it from the cache. `sha256` of the bytes,
-  /// from a caller who has it; else it is computed here and now. Errors: guardian's codes, invalid_module, busy.
-  async::Awaitable<Result<ModulePtr>> compile(Bytes wasm, std::optional<crypto::Digest> sha256 = std::nullopt);
+  /// from a caller who has it; else it is computed here and now. `account`: whose machine code is kept on the disk
+  /// (CodeKey); without one it is not. Errors: guardian's codes, invalid_module, busy.
+  async::Awaitable<Result<ModulePtr>> compile(Bytes wasm,
+                                              std::optional<crypto::Digest> sha256 = std::nullopt,
+                                              std::optional<Bytes> account = std::nullopt);
   /// From the cache only; null if it is not there.
   [[nodiscard]] ModulePtr cached(const crypto::Digest& sha256) const;
+  /// Takes it out of the memory's cache. Runs keep it until they end.
+  void forget(const crypto::Digest& sha256);
+  /// Erases what the disk has of it for that account. Any thread; blocks for the disk.
+  void erase_code(const crypto::Digest& sha256, ByteView account) const;
 
   /// Queues the run. A table counts as 8 bytes an element, at the size that its module declares at most, from the
   /// start: what is left of `memory_bytes` is the linear memory's. Errors: busy, memory_limit (the module needs more at

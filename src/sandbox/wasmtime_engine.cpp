@@ -33,7 +33,6 @@ using PoolPtr = Owned<wasmtime_pooling_allocation_config_t, &wasmtime_pooling_al
 using StorePtr = Owned<wasmtime_store_t, &wasmtime_store_delete>;
 using EnginePtr = Owned<wasm_engine_t, &wasm_engine_delete>;
 using WasmtimeModulePtr = Owned<wasmtime_module_t, &wasmtime_module_delete>;
-using BytesPtr = Owned<wasm_byte_vec_t, &wasm_byte_vec_delete>;
 using FuturePtr = Owned<wasmtime_call_future_t, &wasmtime_call_future_delete>;
 
 /// Messages of Wasmtime may quote the module: cut and escaped.
@@ -117,28 +116,58 @@ struct TrimAtEnd {
   }
 };
 
+/// Machine code as Wasmtime serialises it.
+class MachineCode {
+ public:
+  MachineCode() { wasm_byte_vec_new_empty(&bytes_); }
+  MachineCode(const MachineCode&) = delete;
+  MachineCode& operator=(const MachineCode&) = delete;
+  ~MachineCode() { wasm_byte_vec_delete(&bytes_); }
+  [[nodiscard]] wasm_byte_vec_t* out() { return &bytes_; }
+  [[nodiscard]] ByteView view() const {
+    return view_of(reinterpret_cast<const std::uint8_t*>(bytes_.data), bytes_.size);
+  }
+
+ private:
+  wasm_byte_vec_t bytes_{};
+};
+
 /// Compiles in an engine of its own, which is thrown away: Cranelift's working memory, hundreds of MiB after a hostile
 /// module, belongs to its engine and never shrinks. The code is then loaded into the engine that runs it.
-Result<WasmtimeModulePtr> compile_apart(const WasmtimeEngine& engine, ByteView wasm) {
-  const TrimAtEnd trim;
-  wasm_byte_vec_t code;
-  wasm_byte_vec_new_empty(&code);
-  const BytesPtr owner(&code);
-  {
-    const EnginePtr compiler(wasm_engine_new_with_config(code_config(engine.options()).release()));
-    if (compiler == nullptr) return fail(Errc::engine_failed, "wasm_engine_new_with_config");
-    wasmtime_module_t* module = nullptr;
-    ErrorPtr error(wasmtime_module_new(compiler.get(), u8(wasm), wasm.size(), &module));
-    if (error) return fail(Errc::invalid_module, message_of(error.get()));
-    const WasmtimeModulePtr compiled(module);
-    error.reset(wasmtime_module_serialize(module, &code));
-    if (error) return fail(Errc::engine_failed, message_of(error.get()));
-  }
+Result<void> compile_apart(const WasmtimeEngine::Options& options, ByteView wasm, MachineCode& code) {
+  const EnginePtr compiler(wasm_engine_new_with_config(code_config(options).release()));
+  if (compiler == nullptr) return fail(Errc::engine_failed, "wasm_engine_new_with_config");
   wasmtime_module_t* module = nullptr;
-  const ErrorPtr error(wasmtime_module_deserialize(engine.engine(), reinterpret_cast<const std::uint8_t*>(code.data),
-                                                   code.size, &module));
+  ErrorPtr error(wasmtime_module_new(compiler.get(), u8(wasm), wasm.size(), &module));
+  if (error) return fail(Errc::invalid_module, message_of(error.get()));
+  const WasmtimeModulePtr compiled(module);
+  error.reset(wasmtime_module_serialize(module, code.out()));
+  if (error) return fail(Errc::engine_failed, message_of(error.get()));
+  return {};
+}
+
+/// `code` is run from here on: it is ours, or authentic.
+Result<WasmtimeModulePtr> load(const WasmtimeEngine& engine, ByteView code) {
+  wasmtime_module_t* module = nullptr;
+  const ErrorPtr error(wasmtime_module_deserialize(engine.engine(), u8(code), code.size(), &module));
   if (error) return fail(Errc::invalid_module, message_of(error.get()));
   return WasmtimeModulePtr(module);
+}
+
+Result<WasmtimeModulePtr> load_or_compile(const WasmtimeEngine& engine,
+                                          ByteView wasm,
+                                          const std::optional<CodePlace>& place) {
+  if (place) {
+    if (const auto kept = place->cache->load(place->key)) {
+      if (auto module = load(engine, *kept)) return module;
+      place->cache->refuse(place->key);
+    }
+  }
+  const TrimAtEnd trim;
+  MachineCode code;
+  NMP_CHECK(compile_apart(engine.options(), wasm, code));
+  if (place) place->cache->store(place->key, code.view());
+  return load(engine, code.view());
 }
 
 Instant now() { return async::system_clock().now(); }
@@ -329,17 +358,26 @@ WasmtimeEngine::~WasmtimeEngine() {
   if (engine_ != nullptr) wasm_engine_delete(engine_);
 }
 
+Result<crypto::Digest> WasmtimeEngine::fingerprint() const {
+  // WebAssembly Core, section 5.5.16: magic and version, no sections.
+  static constexpr std::array<std::uint8_t, 8> kEmptyModule{0, 'a', 's', 'm', 1, 0, 0, 0};
+  MachineCode code;
+  NMP_CHECK(compile_apart(options_, view_of(kEmptyModule.data(), kEmptyModule.size()), code));
+  return crypto::sha256(code.view());
+}
+
 void WasmtimeEngine::tick() { wasmtime_engine_increment_epoch(engine_); }
 
 Result<std::shared_ptr<const CompiledModule>> CompiledModule::compile(std::shared_ptr<WasmtimeEngine> engine,
                                                                       ByteView wasm,
                                                                       const crypto::Digest& sha256,
-                                                                      guardian::ModuleInfo info) {
+                                                                      guardian::ModuleInfo info,
+                                                                      const std::optional<CodePlace>& place) {
   std::shared_ptr<CompiledModule> out(new CompiledModule);
   out->engine_ = std::move(engine);
   out->info_ = std::move(info);
   out->sha256_ = sha256;
-  NMP_TRY(auto module, compile_apart(*out->engine_, wasm));
+  NMP_TRY(auto module, load_or_compile(*out->engine_, wasm, place));
   out->module_ = module.release();
   const ErrorPtr error(wasmtime_linker_instantiate_pre(out->engine_->linker(), out->module_, &out->pre_));
   if (error) return fail(Errc::invalid_module, message_of(error.get()));

@@ -7,6 +7,7 @@
 #include "base/bytes.hpp"
 #include "base/owned.hpp"
 #include "crypto/hash.hpp"
+#include "sandbox/code_cache.hpp"
 #include "sandbox/guardian/guardian.hpp"
 
 struct wasm_engine_t;
@@ -39,6 +40,11 @@ class WasmtimeEngine {
   /// One tick for all that runs. Any thread.
   void tick();
 
+  /// Equal for engines that can run each other's machine code, and for no others: SHA-256 of what they make of an empty
+  /// module, in which Wasmtime writes down its version, its settings and the processor's features. Compiles it: some
+  /// milliseconds. Errors: engine_failed.
+  [[nodiscard]] Result<crypto::Digest> fingerprint() const;
+
   [[nodiscard]] wasm_engine_t* engine() const { return engine_; }
   [[nodiscard]] const Options& options() const { return options_; }
   [[nodiscard]] wasmtime_linker* linker() const { return linker_; }
@@ -51,15 +57,23 @@ class WasmtimeEngine {
   wasmtime_linker* linker_ = nullptr;
 };
 
+/// Where a module's machine code is kept.
+struct CodePlace {
+  std::shared_ptr<CodeCache> cache;  // both runners', and compiles under way
+  CodeKey key;
+};
+
 /// See runner.hpp.
 class CompiledModule {
  public:
-  /// Validates and compiles on the calling thread alone: seconds of work for a large module. Any thread. `sha256` of
-  /// `wasm`. Errors: invalid_module.
+  /// Takes the machine code from `place` if it is there; else validates and compiles on the calling thread alone, which
+  /// is seconds of work for a large module, and keeps the code there. Any thread. `sha256` of `wasm`. Errors:
+  /// invalid_module, engine_failed.
   static Result<std::shared_ptr<const CompiledModule>> compile(std::shared_ptr<WasmtimeEngine> engine,
                                                                ByteView wasm,
                                                                const crypto::Digest& sha256,
-                                                               guardian::ModuleInfo info);
+                                                               guardian::ModuleInfo info,
+                                                               const std::optional<CodePlace>& place);
   ~CompiledModule();
   CompiledModule(const CompiledModule&) = delete;
   CompiledModule& operator=(const CompiledModule&) = delete;

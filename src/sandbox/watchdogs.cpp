@@ -202,6 +202,7 @@ class Watchdogs::Impl {
     writes.emplace_back(erase);
     auto written = co_await storage_->write(std::move(writes));
     dogs_.erase(id);
+    co_await forget_code(dog->definition.module_hash, dog->definition.owner);
     if (!written) co_return fail(Errc::storage_failed, written.error().message());
     co_return Result<void>();
   }
@@ -261,7 +262,7 @@ class Watchdogs::Impl {
     const auto module_hash = definition.module_hash;
     // Refused now rather than found to fail later.
     Bytes copy = module;
-    NMP_CO_TRY(auto compiled, co_await compile(std::move(copy), module_hash));
+    NMP_CO_TRY(auto compiled, co_await compile(std::move(copy), module_hash, definition.owner));
     NMP_CO_CHECK(check_code(definition.owner, compiled));
     const auto id = options_.random->bytes<16>();
     auto dog = std::make_shared<Watchdog>(executor_, id, std::move(definition), AtRestKey::generate(*options_.random));
@@ -282,11 +283,12 @@ class Watchdogs::Impl {
   }
 
   /// One at a time: whoever deploys or restarts much waits for his own.
-  async::Awaitable<Result<ModulePtr>> compile(Bytes module, crypto::Digest hash) {
+  async::Awaitable<Result<ModulePtr>> compile(Bytes module, crypto::Digest hash, libp2p::PeerId owner) {
     while (compiling_) NMP_CO_CHECK(co_await compiled_.wait());
     if (auto cached = runner_->cached(hash)) co_return cached;
     compiling_ = true;
-    auto compiled = co_await runner_->compile(std::move(module), hash);
+    auto account = to_bytes(owner.bytes());
+    auto compiled = co_await runner_->compile(std::move(module), hash, std::move(account));
     compiling_ = false;
     compiled_.notify_all();
     co_return compiled;
@@ -298,7 +300,25 @@ class Watchdogs::Impl {
     NMP_CO_TRY(auto record, co_await storage_->module(dog->id));
     NMP_CO_TRY(auto module, dog->key.open(kModule, dog->id, record));
     if (crypto::sha256(module) != dog->definition.module_hash) co_return fail(Errc::module_mismatch);
-    co_return co_await compile(std::move(module), dog->definition.module_hash);
+    co_return co_await compile(std::move(module), dog->definition.module_hash, dog->definition.owner);
+  }
+
+  /// Erases the machine code that the last watchdog of its owner leaves behind, like all else that is kept of it.
+  async::Awaitable<void> forget_code(crypto::Digest hash, libp2p::PeerId owner) {
+    bool needed = false;
+    bool owned = false;
+    for (const auto& [id, dog] : dogs_) {
+      needed = needed || dog->definition.module_hash == hash;
+      owned = owned || (dog->definition.module_hash == hash && dog->definition.owner == owner);
+    }
+    // Whoever deploys it again compiles it, so that it is on the disk again too.
+    if (!needed) runner_->forget(hash);
+    if (owned) co_return;
+    auto work = [this, hash, owner] {
+      runner_->erase_code(hash, owner.bytes());
+      return true;
+    };
+    (void)co_await files_.run(std::move(work));
   }
 
   // --- supervising ---------------------------------------------------------------------------------------------------

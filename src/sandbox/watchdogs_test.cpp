@@ -85,6 +85,7 @@ struct WatchdogsTest : testing::Test {
     options.random = &crypto::system_random();
     options.runner.memory_bytes_max = 1 << 20;
     options.datasets = {{.name = "logs", .path = folder}};
+    options.runner.code_cache = code;
     auto made = Watchdogs::make(context.get_executor(), std::move(options));
     NMP_ASSERT(made.has_value());
     dogs = *std::move(made);
@@ -142,6 +143,7 @@ struct WatchdogsTest : testing::Test {
   std::filesystem::path folder;
   SecretBytes<32> key;
   MemoryStorage storage;
+  std::shared_ptr<CodeCache> code;  ///< The next life's.
   std::optional<WatchAuthorization> allowed = watch_allowance();
   libp2p::PeerId owner = somebody();
   std::unique_ptr<Watchdogs> dogs;
@@ -424,6 +426,42 @@ TEST_F(WatchdogsTest, WhoeverSaysTooMuchInADayIsHeld) {
                           with);
   ASSERT_TRUE(reaches(id, core::WatchPhase::resting));
   EXPECT_LE(dogs->logs(owner, id)->size(), kWatchLogBytesMax);
+}
+
+TEST_F(WatchdogsTest, AStartAfterTheFirstCompilesNothing) {
+  const auto code_folder = folder.string() + ".code";
+  const auto open_code = [&] {
+    CodeCacheOptions options;
+    options.folder = code_folder;
+    options.bytes_max = 16 << 20;
+    options.storage_key = key.copy();
+    options.random = &crypto::system_random();
+    code = *CodeCache::open(std::move(options));
+  };
+  const auto files = [&] { return std::distance(std::filesystem::directory_iterator(code_folder), {}); };
+  open_code();
+  restart();
+  std::vector<WatchId> ids;
+  for (int i = 0; i < 3; ++i) ids.push_back(*deploy(counter(i < 2 ? 20 : 30)));  // two are of one module
+  EXPECT_EQ(code->stats().stored, 2U);
+  open_code();
+  restart();
+  for (const auto& id : ids) {
+    const auto before = status(id).next_event;
+    ASSERT_TRUE(wait_for([&] { return status(id).next_event > before + 2; }));
+  }
+  EXPECT_EQ(code->stats().hits, 2U);
+  EXPECT_EQ(code->stats().misses, 0U);
+  // The code goes with the last watchdog that it is of.
+  ASSERT_TRUE(async::run_until_done(context, dogs->stop(owner, ids[0])));
+  EXPECT_EQ(files(), 2);
+  ASSERT_TRUE(async::run_until_done(context, dogs->stop(owner, ids[1])));
+  EXPECT_EQ(files(), 1);
+  // And is there again with the next.
+  EXPECT_TRUE(deploy(counter(20)));
+  EXPECT_EQ(files(), 2);
+  close();
+  std::filesystem::remove_all(code_folder);
 }
 
 TEST_F(WatchdogsTest, ItsLifeEnds) {
