@@ -39,6 +39,7 @@ nlohmann::json json_of(const server::Config& config) {
                         {"request", config.limits.request_bytes},
                         {"runs", config.limits.runs},
                         {"worker_threads", config.limits.worker_threads},
+                        {"code_cache", config.limits.code_cache_bytes},
                         {"connections", given(config.limits.connections)},
                         {"connections_per_address", given(config.limits.connections_per_address)},
                         {"streams_per_peer", given(config.limits.streams_per_peer)},
@@ -77,6 +78,9 @@ void print(const server::Config& config, Output& output) {
   output.line(fmt::format("limits      {} sessions ({} a caller), {} runs at a time on {} threads, requests of {}",
                           config.limits.sessions, config.limits.sessions_per_caller, config.limits.runs,
                           config.limits.worker_threads, server::size_text(config.limits.request_bytes)));
+  output.line("            compiled filters on the disk: " + (config.limits.code_cache_bytes == 0
+                                                                  ? "none, each start compiles anew"
+                                                                  : server::size_text(config.limits.code_cache_bytes)));
   const auto& network = config.limits;
   const auto words = [](const auto& value) {
     return value ? std::to_string(*value) : std::string("as the machine allows");

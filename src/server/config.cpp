@@ -462,6 +462,7 @@ void read_limits(Table& table, LimitsConfig& limits) {
   table.integer("watchdogs", limits.watchdogs, 1, 12'000);
   table.integer("watchdogs_per_caller", limits.watchdogs_per_caller, 1, 1000);
   table.size("watchdog_memory", limits.watchdog_memory, 64ULL << 20, 1ULL << 40);
+  table.size("code_cache", limits.code_cache_bytes, 0, 1ULL << 40);
   table.integer("connections", limits.connections, 16, kNetworkCountMax);
   table.integer("connections_per_address", limits.connections_per_address, 1, kNetworkCountMax);
   table.integer("streams_per_peer", limits.streams_per_peer, 8, kNetworkCountMax);

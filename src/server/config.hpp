@@ -68,6 +68,7 @@ struct LimitsConfig {
   std::uint32_t watchdogs = kWatchdogsDefault;              ///< In all: 1 to 12,000.
   std::uint32_t watchdogs_per_caller = 16;                  ///< 1 to 1,000.
   std::uint64_t watchdog_memory = 4ULL << 30;               ///< Their ceilings together: "64MiB" to "1TiB".
+  std::uint64_t code_cache_bytes = 1ULL << 30;  ///< Key `code_cache`: machine code on the disk; 0 (none) to "1TiB".
   // What peers together may take of the network; absent: scaled to the machine (libp2p/resources/limits.hpp).
   std::optional<std::size_t> connections;              ///< Either direction: 16 to 1,000,000.
   std::optional<std::size_t> connections_per_address;  ///< Inbound, of an IPv4 address or IPv6 /56: 1 to 1,000,000.

@@ -187,6 +187,7 @@ when_full = "drop-oldest"
 [limits]
 watchdogs = 12
 watchdogs_per_caller = 3
+code_cache = "64MiB"
 )",
                         "/etc/nmp");
   EXPECT_TRUE(parsed.problems.empty());
@@ -194,6 +195,7 @@ watchdogs_per_caller = 3
             (core::WatchPolicy{.fuel_per_day = 5, .life_seconds = 7200, .when_full = core::WhenFull::drop_oldest}));
   EXPECT_EQ(parsed.config.limits.watchdogs, 12U);
   EXPECT_EQ(parsed.config.limits.watchdogs_per_caller, 3U);
+  EXPECT_EQ(parsed.config.limits.code_cache_bytes, 64U << 20);
   EXPECT_THAT(first_problem(capability + "[capability.watch]\nwhen_full = \"explode\"\n"),
               HasSubstr("capability[0].watch.when_full: must be \"hold\" or \"drop-oldest\""));
   EXPECT_THAT(first_problem(capability + "[capability.watch]\nfuel_per_dya = 3\n"),

@@ -104,13 +104,18 @@ class Node::Impl {
       const bool watches = std::ranges::any_of(
           options.config.capabilities, [](const CapabilityConfig& capability) { return capability.watch.has_value(); });
       std::vector<sandbox::StoredWatch> kept;
+      SecretBytes<32> storage_key;
+      if (watches || options.config.limits.code_cache_bytes > 0) {
+        NMP_TRY(storage_key, store::load_or_create_storage_key(options.state / "storage.key", crypto::system_random()));
+      }
+      NMP_CHECK(open_code_caches(storage_key, watches));
+      engine_options.runner.code_cache = run_code;
       if (watches) {
-        NMP_TRY(auto storage_key,
-                store::load_or_create_storage_key(options.state / "storage.key", crypto::system_random()));
         NMP_TRY(watch_store, store::WatchStore::open(options.state / "watchdogs.db"));
         NMP_TRY(kept, stored_watchdogs(*watch_store, options.config));
         engine_options.watch.emplace();
         engine_options.watch->storage_key = std::move(storage_key);
+        engine_options.watch->code_cache = watch_code;
         engine_options.watch->watchdogs_max = options.config.limits.watchdogs;
         engine_options.watch->per_owner_max = options.config.limits.watchdogs_per_caller;
         engine_options.watch->memory_bytes_max = options.config.limits.watchdog_memory;
@@ -160,6 +165,53 @@ class Node::Impl {
     if (options.key_log)
       spdlog::warn("event=key_log file={} words=\"TLS secrets are written to a file\"", options.key_log->string());
     return {};
+  }
+
+  /// Half of the disk's room for each, so that runs, which anyone with a grant may send, cannot crowd out the code of
+  /// watchdogs.
+  Result<void> open_code_caches(const SecretBytes<32>& storage_key, bool watches) {
+    const auto bytes = options.config.limits.code_cache_bytes;
+    if (bytes == 0) return {};
+    const auto open = [&](const char* folder) {
+      sandbox::CodeCacheOptions cache;
+      cache.folder = options.state / folder;
+      cache.bytes_max = watches ? bytes / 2 : bytes;
+      cache.storage_key = storage_key.copy();
+      cache.random = &crypto::system_random();
+      return sandbox::CodeCache::open(std::move(cache));
+    };
+    NMP_TRY(run_code, open("code.runs"));
+    if (watches) {
+      NMP_TRY(watch_code, open("code.watchdogs"));
+    }
+    for (const auto* cache : {run_code.get(), watch_code.get()})
+      if (cache != nullptr)
+        spdlog::debug("event=code_cache_opened entries={} bytes={}", cache->stats().entries, cache->stats().bytes);
+    return {};
+  }
+
+  /// An operator must look at both: somebody wrote into the folder, or nobody can.
+  void look_at_code_caches() {
+    std::uint64_t refused = 0;
+    std::uint64_t failed = 0;
+    for (const auto* cache : {run_code.get(), watch_code.get()}) {
+      if (cache == nullptr) continue;
+      const auto stats = cache->stats();
+      refused += stats.refused;
+      failed += stats.write_failures;
+      spdlog::trace("event=code_cache hits={} misses={} refused={} stored={} evicted={} entries={} bytes={}",
+                    stats.hits, stats.misses, stats.refused, stats.stored, stats.evicted, stats.entries, stats.bytes);
+    }
+    if (refused > code_refused)
+      spdlog::warn(
+          "event=code_cache_refused count={} words=\"compiled filters on the disk were not what this node "
+          "stored: they were removed and compiled anew\"",
+          refused - code_refused);
+    if (failed > code_failed)
+      spdlog::warn("event=code_cache_full count={} words=\"compiled filters could not be stored\"",
+                   failed - code_failed);
+    code_refused = refused;
+    code_failed = failed;
   }
 
   [[nodiscard]] std::filesystem::path dht_file() const { return options.state / "dht.snapshot"; }
@@ -273,6 +325,7 @@ class Node::Impl {
       auto slept = co_await async::sleep_until(async::system_clock().now() + kSweepInterval);
       if (!slept) co_return;
       if (service) service->sweep();
+      look_at_code_caches();
       if (async::system_clock().now() - dht_saved >= kSnapshotInterval) save_dht();
       if (auto refreshed = manifests->refresh(); !refreshed)
         spdlog::error("event=manifest_refresh_failed error=\"{}\"", escape_text(refreshed.error().message()));
@@ -286,6 +339,10 @@ class Node::Impl {
   LogObserver observer;
   std::unique_ptr<store::Store> store;
   std::unique_ptr<store::WatchStore> watch_store;
+  std::shared_ptr<sandbox::CodeCache> run_code;    // the engine's too
+  std::shared_ptr<sandbox::CodeCache> watch_code;  // the engine's too
+  std::uint64_t code_refused = 0;
+  std::uint64_t code_failed = 0;
   std::unique_ptr<WatchKeeper> watch_keeper;  ///< Outlives the engine's client.
   std::unique_ptr<libp2p::Host> host;
   std::unique_ptr<ManifestService> manifests;
@@ -350,6 +407,7 @@ async::Awaitable<void> Node::close() {
     co_await impl.dht->close();
   }
   if (impl.engine_client) co_await impl.engine_client->close();
+  impl.look_at_code_caches();
   co_await impl.tasks.close();
   if (impl.host) co_await impl.host->close();
 }
