@@ -19,26 +19,26 @@ using wasi::Errno;
 
 constexpr std::uint32_t kBytes = 65536;
 // Places in the guest's memory.
-constexpr std::uint32_t kOut = 1024;      // results, up to 64 bytes
+constexpr std::uint32_t kOut = 1024;  // results, up to 64 bytes
 constexpr std::uint32_t kOut2 = 1152;
-constexpr std::uint32_t kVector = 2048;   // one iovec: kBuffer, kBufferBytes
+constexpr std::uint32_t kVector = 2048;  // one iovec: kBuffer, kBufferBytes
 constexpr std::uint32_t kBuffer = 4096;
 constexpr std::uint32_t kBufferBytes = 512;
-constexpr std::uint32_t kName = 8192;     // "a.txt"
+constexpr std::uint32_t kName = 8192;       // "a.txt"
 constexpr std::uint32_t kClockSub = 12288;  // a subscription to a clock that is due at once
 constexpr std::uint32_t kFolder = 3;
 constexpr std::uint32_t kFile = 4;
 
 /// What an argument is, and so how it can be bad.
 enum class As : std::uint8_t {
-  plain,      // any value has a meaning that other tests look at
-  fd,         // an open descriptor
-  pointer,    // to at least one byte that the call reads or writes
-  path,       // a pointer to a path, whose length is the next argument
+  plain,    // any value has a meaning that other tests look at
+  fd,       // an open descriptor
+  pointer,  // to at least one byte that the call reads or writes
+  path,     // a pointer to a path, whose length is the next argument
   path_size,
-  vectors,    // a pointer to iovecs, whose number is the next argument
+  vectors,  // a pointer to iovecs, whose number is the next argument
   count,
-  buffer,     // a pointer to bytes, whose length is the next argument
+  buffer,  // a pointer to bytes, whose length is the next argument
   size,
 };
 
@@ -49,8 +49,8 @@ struct Argument {
 struct Row {
   std::string_view name;
   std::vector<Argument> arguments;
-  Errno good;             ///< What the good call answers.
-  bool looks = true;      ///< Whether a bad pointer is ever followed: calls that are refused look at their descriptor.
+  Errno good;         ///< What the good call answers.
+  bool looks = true;  ///< Whether a bad pointer is ever followed: calls that are refused look at their descriptor.
 };
 
 const std::vector<Row>& table() {
@@ -95,8 +95,9 @@ const std::vector<Row>& table() {
        Errno::success},
       refused("path_filestat_set_times",
               {{fd, kFolder}, {plain, 1}, {path, kName}, {path_size, 5}, {plain, 0}, {plain, 0}, {plain, 0}}),
-      refused("path_link",
-              {{fd, kFolder}, {plain, 1}, {path, kName}, {path_size, 5}, {plain, kFolder}, {path, kName}, {path_size, 5}}),
+      refused(
+          "path_link",
+          {{fd, kFolder}, {plain, 1}, {path, kName}, {path_size, 5}, {plain, kFolder}, {path, kName}, {path_size, 5}}),
       {"path_open",
        {{fd, kFolder},
         {plain, 1},
@@ -122,8 +123,7 @@ const std::vector<Row>& table() {
       {"random_get", {{buffer, kBuffer}, {size, 16}}, Errno::success},
       {"sched_yield", {}, Errno::success},
       refused("sock_accept", {{plain, kFolder}, {plain, 0}, {plain, kOut}}, Errno::notsup),
-      refused("sock_recv",
-              {{plain, kFolder}, {plain, kVector}, {plain, 1}, {plain, 0}, {plain, kOut}, {plain, kOut2}},
+      refused("sock_recv", {{plain, kFolder}, {plain, kVector}, {plain, 1}, {plain, 0}, {plain, kOut}, {plain, kOut2}},
               Errno::notsup),
       refused("sock_send", {{plain, kFolder}, {plain, kVector}, {plain, 1}, {plain, 0}, {plain, kOut}}, Errno::notsup),
       refused("sock_shutdown", {{plain, kFolder}, {plain, 3}}, Errno::notsup),
@@ -214,7 +214,8 @@ class WasiTableTest : public testing::Test {
 
 TEST_F(WasiTableTest, HasEveryFunction) {
   for (const auto& abi : guardian::abi_functions()) {
-    if (abi.module != guardian::kWasiModule || abi.name == "proc_exit") continue;  // proc_exit ends, whatever it is told
+    if (abi.module != guardian::kWasiModule || abi.name == "proc_exit")
+      continue;  // proc_exit ends, whatever it is told
     const auto row = std::ranges::find(table(), abi.name, &Row::name);
     ASSERT_NE(row, table().end()) << abi.name;
     EXPECT_EQ(row->arguments.size(), abi.type.find('>')) << abi.name;
