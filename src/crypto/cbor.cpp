@@ -147,11 +147,23 @@ Bytes encode(const Value& value) {
 Result<Value> decode(ByteView bytes) {
   if (bytes.size() > crypto::kCborBytesMax) return fail(Errc::too_large, "CBOR");
   Reader reader(bytes);
-  std::size_t items_left = crypto::kCborItemsMax;
-  NMP_TRY(auto value, read_value(reader, 1, items_left));
+  Decoding decoding{
+      .form = Form::deterministic, .depth_max = crypto::kCborDepthMax, .items_left = crypto::kCborItemsMax};
+  NMP_TRY(auto value, read_value(reader, 1, decoding));
   if (!reader.empty()) return fail(Errc::malformed, "bytes after the CBOR value");
   // The reader refuses other forms one by one; this holds even where it would overlook one.
   if (encode(value) != to_bytes(bytes)) return fail(Errc::not_canonical);
+  return value;
+}
+
+Result<Value> decode_foreign(ByteView bytes, const ForeignRules& rules) {
+  if (bytes.size() > rules.bytes_max) return fail(Errc::too_large, "CBOR");
+  Reader reader(bytes);
+  Decoding decoding{.form = Form::any_order,
+                    .depth_max = std::min(rules.depth_max, crypto::kCborDepthMax),
+                    .items_left = std::min(rules.items_max, crypto::kCborItemsMax)};
+  NMP_TRY(auto value, read_value(reader, 1, decoding));
+  if (!reader.empty()) return fail(Errc::malformed, "bytes after the CBOR value");
   return value;
 }
 

@@ -12,7 +12,8 @@
 
 /// Deterministic CBOR, RFC 8949 section 4.2.1, in the subset of security.md: integers, bytes, text, arrays, maps whose
 /// keys are all unsigned integers or all text, true, false, null. No floats, no indefinite lengths; one tag only, in
-/// cose.hpp. Every value has one encoding, and the decoder refuses all others.
+/// cose.hpp. Every value has one encoding, and the decoder refuses all others; what others make, whose maps are in no
+/// order, has a decoder of its own (decode_foreign).
 namespace nmp::cbor {
 
 class Value;
@@ -169,5 +170,20 @@ class MapReader {
 Result<Value> decode(ByteView bytes);
 /// The same for an object that is a map.
 Result<Map> decode_map(ByteView bytes);
+
+/// Whether map entries must be in the order of RFC 8949 section 4.2.1.
+enum class Form { deterministic, any_order };
+
+/// Ceilings of one foreign object; those of limits.hpp hold besides.
+struct ForeignRules {
+  std::size_t bytes_max;
+  std::size_t depth_max;
+  std::size_t items_max;
+};
+
+/// An object that another program made: as strict as `decode` (shortest heads, no key twice, nothing indefinite,
+/// nothing after it), but with map entries in any order. It need not be its own re-encoding: hash and verify the bytes
+/// received. Errors (crypto::Errc): as decode.
+Result<Value> decode_foreign(ByteView bytes, const ForeignRules& rules);
 
 }  // namespace nmp::cbor

@@ -28,20 +28,21 @@ Result<Key> read_key(Reader& reader) {
   return Key(text_of(text));
 }
 
-Result<Value> read_map(Reader& reader, std::uint64_t size, std::size_t depth, std::size_t& items_left) {
+Result<Value> read_map(Reader& reader, std::uint64_t size, std::size_t depth, Decoding& decoding) {
   // Each entry takes at least two bytes: nothing is set aside for what is not there.
   if (size > reader.size() / 2) return fail(Errc::malformed, "truncated");
-  if (size > items_left) return fail(Errc::too_large, "CBOR items");
-  items_left -= size;
+  if (size > decoding.items_left) return fail(Errc::too_large, "CBOR items");
+  decoding.items_left -= size;
   Map map;
   for (std::uint64_t i = 0; i < size; ++i) {
     NMP_TRY(auto key, read_key(reader));
     if (!map.entries().empty()) {
       const auto& last = map.entries().back().key;
       if (last.is_text() != key.is_text()) return fail(Errc::malformed, "map keys of both kinds");
-      if (!(last < key)) return fail(Errc::not_canonical, "map keys out of order or repeated");
+      const bool fits = decoding.form == Form::deterministic ? last < key : map.find(key) == nullptr;
+      if (!fits) return fail(Errc::not_canonical, "map keys out of order or repeated");
     }
-    NMP_TRY(auto value, read_value(reader, depth + 1, items_left));
+    NMP_TRY(auto value, read_value(reader, depth + 1, decoding));
     map.add(std::move(key), std::move(value));
   }
   return Value(std::move(map));
@@ -89,10 +90,10 @@ void write_head(Writer& writer, Major major, std::uint64_t value) {
   }
 }
 
-Result<Value> read_value(Reader& reader, std::size_t depth, std::size_t& items_left) {
-  if (depth > crypto::kCborDepthMax) return fail(Errc::too_deep);
-  if (items_left == 0) return fail(Errc::too_large, "CBOR items");
-  --items_left;
+Result<Value> read_value(Reader& reader, std::size_t depth, Decoding& decoding) {
+  if (depth > decoding.depth_max) return fail(Errc::too_deep);
+  if (decoding.items_left == 0) return fail(Errc::too_large, "CBOR items");
+  --decoding.items_left;
   NMP_TRY(auto head, read_head(reader));
   switch (head.major) {
     case Major::uint: return Value(head.value);
@@ -107,16 +108,16 @@ Result<Value> read_value(Reader& reader, std::size_t depth, std::size_t& items_l
     }
     case Major::array: {
       if (head.value > reader.size()) return fail(Errc::malformed, "truncated");
-      if (head.value > items_left) return fail(Errc::too_large, "CBOR items");
+      if (head.value > decoding.items_left) return fail(Errc::too_large, "CBOR items");
       Array array;
       array.reserve(head.value);
       for (std::uint64_t i = 0; i < head.value; ++i) {
-        NMP_TRY(auto item, read_value(reader, depth + 1, items_left));
+        NMP_TRY(auto item, read_value(reader, depth + 1, decoding));
         array.push_back(std::move(item));
       }
       return Value(std::move(array));
     }
-    case Major::map: return read_map(reader, head.value, depth, items_left);
+    case Major::map: return read_map(reader, head.value, depth, decoding);
     case Major::tag: return fail(Errc::malformed, "tag");
     case Major::simple:
       switch (head.value) {

@@ -28,8 +28,15 @@ struct Head {
 Result<Head> read_head(Reader& reader);
 void write_head(Writer& writer, Major major, std::uint64_t value);
 
-/// `depth` counts from 1; `items_left` is shared by the whole object.
-Result<Value> read_value(Reader& reader, std::size_t depth, std::size_t& items_left);
+/// What is left of one object's budget while it is read.
+struct Decoding {
+  Form form;
+  std::size_t depth_max;
+  std::size_t items_left;
+};
+
+/// `depth` counts from 1.
+Result<Value> read_value(Reader& reader, std::size_t depth, Decoding& decoding);
 void write_value(Writer& writer, const Value& value, std::size_t depth);
 
 }  // namespace nmp::cbor

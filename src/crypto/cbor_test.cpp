@@ -150,5 +150,25 @@ TEST(Cbor, MapReaderRefusesWhatNobodyReads) {
   EXPECT_EQ(Value(Negative{~0ULL}).as_int().error().code, Errc::too_large);
 }
 
+TEST(Cbor, ForeignObjectsMayBeInAnyOrderAndNothingElse) {
+  constexpr ForeignRules kRules{.bytes_max = 64, .depth_max = 2, .items_max = 8};
+  const auto foreign = [&](std::string_view text) {
+    auto value = decode_foreign(hex(text), kRules);
+    return value ? std::error_code() : value.error().code;
+  };
+  EXPECT_FALSE(foreign("a2616200616101"));  // {"b": 0, "a": 1}
+  EXPECT_EQ(decode(hex("a2616200616101")).error().code, Errc::not_canonical);
+  EXPECT_EQ(foreign("a2616100616101"), Errc::not_canonical);  // a key twice
+  EXPECT_EQ(foreign("a3616100616200616101"), Errc::not_canonical);
+  EXPECT_EQ(foreign("a2616200016101"), Errc::malformed);  // keys of both kinds
+  EXPECT_EQ(foreign("1800"), Errc::not_canonical);        // longer than needed
+  EXPECT_EQ(foreign("9f00ff"), Errc::malformed);          // indefinite
+  EXPECT_EQ(foreign("0000"), Errc::malformed);            // bytes after it
+  EXPECT_EQ(foreign("c100"), Errc::malformed);            // a tag
+  EXPECT_EQ(foreign("818100"), Errc::too_deep);
+  EXPECT_EQ(foreign("880000000000000000"), Errc::too_large);  // nine items
+  EXPECT_EQ(decode_foreign(Bytes(65), kRules).error().code, Errc::too_large);
+}
+
 }  // namespace
 }  // namespace nmp::cbor

@@ -38,6 +38,12 @@ Digest sha256(ByteView bytes) {
   return out;
 }
 
+ByteArray<48> sha384(ByteView bytes) {
+  ByteArray<48> out{};
+  NMP_ASSERT(EVP_Digest(bytes.data(), bytes.size(), u8(out), nullptr, EVP_sha384(), nullptr) == 1);
+  return out;
+}
+
 ByteArray<64> sha512(ByteView bytes) {
   ByteArray<64> out{};
   NMP_ASSERT(EVP_Digest(bytes.data(), bytes.size(), u8(out), nullptr, EVP_sha512(), nullptr) == 1);
@@ -61,6 +67,22 @@ Sha256& Sha256::update(ByteView bytes) {
 
 Digest Sha256::finish() {
   Digest out{};
+  NMP_ASSERT(context_ != nullptr && EVP_DigestFinal_ex(context_.get(), u8(out), nullptr) == 1);
+  context_.reset();
+  return out;
+}
+
+Sha384::Sha384() : context_(EVP_MD_CTX_new()) {
+  NMP_ASSERT(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha384(), nullptr) == 1);
+}
+
+Sha384& Sha384::update(ByteView bytes) {
+  NMP_ASSERT(context_ != nullptr && EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
+  return *this;
+}
+
+ByteArray<48> Sha384::finish() {
+  ByteArray<48> out{};
   NMP_ASSERT(context_ != nullptr && EVP_DigestFinal_ex(context_.get(), u8(out), nullptr) == 1);
   context_.reset();
   return out;

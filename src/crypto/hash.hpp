@@ -10,6 +10,7 @@ using Digest = ByteArray<32>;
 
 /// FIPS 180-4.
 [[nodiscard]] Digest sha256(ByteView bytes);
+[[nodiscard]] ByteArray<48> sha384(ByteView bytes);
 [[nodiscard]] ByteArray<64> sha512(ByteView bytes);
 /// SHA-1, which protects nothing: RFC 6455 section 4.2.2 has a server show with it that it read the request.
 [[nodiscard]] ByteArray<20> sha1_for_websocket(ByteView bytes);
@@ -20,6 +21,17 @@ class Sha256 {
   Sha256();
   Sha256& update(ByteView bytes);
   [[nodiscard]] Digest finish();
+
+ private:
+  EvpDigest context_;
+};
+
+/// SHA-384 of bytes that come in pieces; used as Sha256 is.
+class Sha384 {
+ public:
+  Sha384();
+  Sha384& update(ByteView bytes);
+  [[nodiscard]] ByteArray<48> finish();
 
  private:
   EvpDigest context_;
