@@ -135,7 +135,7 @@ std::optional<Bytes> CodeCache::load(const CodeKey& key) {
   auto code = record ? key_.open(kRecord, identity, *record) : Result<Bytes>(fail(nmp::Errc::malformed));
   if (!code && there) drop(name);
   const std::lock_guard lock(mutex_);
-  if (!code) {
+  if (!record || !code) {
     forget_locked(name);
     ++(there ? stats_.refused : stats_.misses);
     return std::nullopt;

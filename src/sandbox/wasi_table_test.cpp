@@ -182,6 +182,7 @@ class WasiTableTest : public testing::Test {
   }
   static std::vector<std::uint64_t> values_of(const Row& row) {
     std::vector<std::uint64_t> out;
+    out.reserve(row.arguments.size());
     for (const auto& argument : row.arguments) out.push_back(argument.value);
     return out;
   }
@@ -200,8 +201,8 @@ class WasiTableTest : public testing::Test {
     values.at(place) = value;
     const auto before = to_bytes(ByteView(memory_.bytes()));
     const auto code = call(row, values);
-    if (code == Errno::badf || !row.looks)
-      EXPECT_TRUE(equal(before, memory_.bytes())) << row.name << " wrote though it was refused";
+    const bool writes_nothing = code == Errno::badf || !row.looks;
+    EXPECT_TRUE(!writes_nothing || equal(before, memory_.bytes())) << row.name << " wrote though it was refused";
     return code;
   }
 
