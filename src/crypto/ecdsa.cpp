@@ -1,10 +1,8 @@
 #include "crypto/ecdsa.hpp"
 
-#include <openssl/core_names.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/param_build.h>
 
 #include "base/owned.hpp"
 #include "crypto/errors.hpp"
@@ -37,26 +35,6 @@ Bytes der_signature(ByteView r_s) {
 }
 
 }  // namespace
-
-Result<EcdsaPublicKey> EcdsaPublicKey::from_point(Curve curve, ByteView xy) {
-  if (xy.size() != 2 * coordinate_bytes(curve)) return fail(Errc::invalid_key, "EC point size");
-  // SEC 1 section 2.3.3: 04 marks an uncompressed point.
-  Bytes point = {std::byte{0x04}};
-  append(point, xy);
-  Owned<OSSL_PARAM_BLD, &OSSL_PARAM_BLD_free> builder(OSSL_PARAM_BLD_new());
-  Owned<EVP_PKEY_CTX, &EVP_PKEY_CTX_free> context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
-  NMP_ASSERT(builder != nullptr && context != nullptr);
-  NMP_ASSERT(OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME,
-                                             curve == Curve::p256 ? kP256 : kP384, 0) == 1);
-  NMP_ASSERT(OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()) == 1);
-  Owned<OSSL_PARAM, &OSSL_PARAM_free> params(OSSL_PARAM_BLD_to_param(builder.get()));
-  EVP_PKEY* key = nullptr;
-  const bool ok = params != nullptr && EVP_PKEY_fromdata_init(context.get()) == 1 &&
-                  EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, params.get()) == 1;
-  ERR_clear_error();
-  if (!ok) return fail(Errc::invalid_key, "EC point is not on its curve");
-  return EcdsaPublicKey(curve, std::shared_ptr<EVP_PKEY>(key, &EVP_PKEY_free));
-}
 
 Result<EcdsaPublicKey> EcdsaPublicKey::from_handle(std::shared_ptr<EVP_PKEY> key) {
   std::array<char, 32> name{};

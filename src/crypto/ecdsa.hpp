@@ -18,8 +18,6 @@ enum class Curve { p256, p384 };  ///< NIST SP 800-186, sections 3.2.1.3 and 3.2
 /// SHA-384. Copies share OpenSSL's key.
 class EcdsaPublicKey {
  public:
-  /// x || y, big-endian, of coordinate_bytes each. Errors (crypto::Errc): invalid_key (size, or not on the curve).
-  static Result<EcdsaPublicKey> from_point(Curve curve, ByteView xy);
   /// Takes a share of `key`. Errors: invalid_key unless it is of one of the two curves.
   static Result<EcdsaPublicKey> from_handle(std::shared_ptr<evp_pkey_st> key);
 

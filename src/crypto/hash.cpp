@@ -72,22 +72,6 @@ Digest Sha256::finish() {
   return out;
 }
 
-Sha384::Sha384() : context_(EVP_MD_CTX_new()) {
-  NMP_ASSERT(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha384(), nullptr) == 1);
-}
-
-Sha384& Sha384::update(ByteView bytes) {
-  NMP_ASSERT(context_ != nullptr && EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
-  return *this;
-}
-
-ByteArray<48> Sha384::finish() {
-  ByteArray<48> out{};
-  NMP_ASSERT(context_ != nullptr && EVP_DigestFinal_ex(context_.get(), u8(out), nullptr) == 1);
-  context_.reset();
-  return out;
-}
-
 Digest hmac_sha256(ByteView key, ByteView bytes) {
   Digest out{};
   hmac_pieces(key, {bytes}, out);

@@ -26,17 +26,6 @@ class Sha256 {
   EvpDigest context_;
 };
 
-/// SHA-384 of bytes that come in pieces; used as Sha256 is.
-class Sha384 {
- public:
-  Sha384();
-  Sha384& update(ByteView bytes);
-  [[nodiscard]] ByteArray<48> finish();
-
- private:
-  EvpDigest context_;
-};
-
 /// RFC 2104 with SHA-256.
 [[nodiscard]] Digest hmac_sha256(ByteView key, ByteView bytes);
 

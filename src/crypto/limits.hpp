@@ -18,8 +18,6 @@ inline constexpr std::size_t kCoseKidBytesMax = 64;
 
 /// One certificate: AMD's with its RSA-4096 keys and signatures have some 1.7 KB.
 inline constexpr std::size_t kCertificateBytesMax = 8 * 1024;
-/// A revocation list: Intel's for its platforms has some KB.
-inline constexpr std::size_t kRevocationListBytesMax = std::size_t{1} << 20;
 /// A PEM text of a chain; the longest known has three certificates.
 inline constexpr std::size_t kPemBytesMax = 64 * 1024;
 inline constexpr std::size_t kPemCertificatesMax = 16;

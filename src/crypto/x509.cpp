@@ -14,16 +14,6 @@ namespace {
 
 using X509Handle = std::shared_ptr<X509>;
 
-UnixSeconds unix_of(const ASN1_TIME* time) {
-  Owned<ASN1_TIME, &ASN1_STRING_free> epoch(ASN1_TIME_set(nullptr, 0));
-  int days = 0;
-  int seconds = 0;
-  NMP_ASSERT(epoch != nullptr);
-  // A time that cannot be read is at no time: verify_chain refuses it by itself.
-  if (ASN1_TIME_diff(&days, &seconds, epoch.get(), time) != 1) return 0;
-  return UnixSeconds{days} * 86'400 + seconds;
-}
-
 }  // namespace
 
 Result<Certificate> Certificate::from_der(ByteView der) {
@@ -55,9 +45,6 @@ std::string Certificate::subject() const {
   const auto size = BIO_get_mem_data(out.get(), &text);
   return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : std::string();
 }
-
-UnixSeconds Certificate::not_before() const { return unix_of(X509_get0_notBefore(handle_.get())); }
-UnixSeconds Certificate::not_after() const { return unix_of(X509_get0_notAfter(handle_.get())); }
 
 SignedWith Certificate::signed_with() const {
   int hash = NID_undef;
@@ -108,15 +95,6 @@ std::optional<Bytes> Certificate::extension(const std::string& oid) const {
   if (at < 0 || X509_get_ext_by_OBJ(handle_.get(), object.get(), at) >= 0) return std::nullopt;
   const auto* contents = X509_EXTENSION_get_data(X509_get_ext(handle_.get(), at));
   return to_bytes(view_of(ASN1_STRING_get0_data(contents), static_cast<std::size_t>(ASN1_STRING_length(contents))));
-}
-
-Result<RevocationList> RevocationList::from_der(ByteView der) {
-  if (der.size() > kRevocationListBytesMax) return fail(Errc::too_large, "revocation list");
-  const auto* at = u8(der);
-  std::shared_ptr<X509_CRL> handle(d2i_X509_CRL(nullptr, &at, static_cast<long>(der.size())), &X509_CRL_free);
-  ERR_clear_error();
-  if (handle == nullptr || at != u8(der) + der.size()) return fail(Errc::malformed, "revocation list");
-  return RevocationList(std::move(handle));
 }
 
 Result<std::vector<Certificate>> certificates_from_pem(std::string_view text) {

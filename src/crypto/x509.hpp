@@ -12,7 +12,6 @@
 #include "crypto/hash.hpp"
 
 struct x509_st;
-struct X509_crl_st;
 
 /// X.509 certificates (RFC 5280) as OpenSSL reads and checks them, for chains that hardware makers sign. Certificates
 /// of libp2p peers have another profile: libp2p/peer/certificate.hpp.
@@ -28,10 +27,8 @@ class Certificate {
   static Result<Certificate> from_der(ByteView der);
 
   [[nodiscard]] Bytes der() const;
-  [[nodiscard]] Digest fingerprint() const;   ///< SHA-256 of the DER.
-  [[nodiscard]] std::string subject() const;  ///< One line (RFC 2253). Its maker's text: escape it.
-  [[nodiscard]] UnixSeconds not_before() const;
-  [[nodiscard]] UnixSeconds not_after() const;
+  [[nodiscard]] Digest fingerprint() const;      ///< SHA-256 of the DER.
+  [[nodiscard]] std::string subject() const;     ///< One line (RFC 2253). Its maker's text: escape it.
   [[nodiscard]] SignedWith signed_with() const;  ///< What its issuer's signature is; RSA-PSS by its parameters.
   [[nodiscard]] KeyKind key_kind() const;
   [[nodiscard]] bool is_ca() const;                  ///< Basic constraints say CA.
@@ -52,18 +49,6 @@ class Certificate {
   std::shared_ptr<x509_st> handle_;
 };
 
-/// A list of revoked certificates that was read, not yet believed.
-class RevocationList {
- public:
-  /// Errors (crypto::Errc): malformed, too_large (kRevocationListBytesMax).
-  static Result<RevocationList> from_der(ByteView der);
-  [[nodiscard]] X509_crl_st* handle() const { return handle_.get(); }
-
- private:
-  explicit RevocationList(std::shared_ptr<X509_crl_st> handle) : handle_(std::move(handle)) {}
-  std::shared_ptr<X509_crl_st> handle_;
-};
-
 /// The certificates of a PEM text, in its order; other blocks and text between are passed over. Errors (crypto::Errc):
 /// malformed (none, or a broken one), too_large (over kPemCertificatesMax).
 Result<std::vector<Certificate>> certificates_from_pem(std::string_view text);
@@ -76,17 +61,13 @@ enum class ChainErrc {
   not_yet_valid,
   not_a_ca,       ///< A certificate signs another but may not.
   path_too_long,  ///< More CAs below one than its path length allows.
-  revoked,
-  revocation_unknown,  ///< A revocation list is missing, out of date, or not signed by the CA.
-  refused,             ///< Another rule of RFC 5280; the context names it.
+  refused,        ///< Another rule of RFC 5280; the context names it.
 };
 std::error_code make_error_code(ChainErrc code);
 
 struct ChainRules {
   UnixSeconds now = 0;
   std::vector<Certificate> roots;  ///< Trusted, each self-signed; nothing else is.
-  /// If not empty, every certificate of the chain must be covered by one of these, valid at `now`.
-  std::vector<RevocationList> revocations;
 };
 
 /// The chain from `leaf` (first) to a trusted root (last), through any of `intermediates`. RFC 5280 section 6. Which

@@ -23,16 +23,6 @@ ChainErrc code_of(int error) {
     case X509_V_ERR_KEYUSAGE_NO_CERTSIGN:
     case X509_V_ERR_INVALID_NON_CA: return ChainErrc::not_a_ca;
     case X509_V_ERR_PATH_LENGTH_EXCEEDED: return ChainErrc::path_too_long;
-    case X509_V_ERR_CERT_REVOKED: return ChainErrc::revoked;
-    case X509_V_ERR_UNABLE_TO_GET_CRL:
-    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
-    case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
-    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
-    case X509_V_ERR_CRL_NOT_YET_VALID:
-    case X509_V_ERR_CRL_HAS_EXPIRED:
-    case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
-    case X509_V_ERR_CRL_PATH_VALIDATION_ERROR:
-    case X509_V_ERR_DIFFERENT_CRL_SCOPE: return ChainErrc::revocation_unknown;
     default: return ChainErrc::refused;
   }
 }
@@ -50,8 +40,6 @@ std::error_code make_error_code(ChainErrc code) {
       case ChainErrc::not_yet_valid: return "not_yet_valid";
       case ChainErrc::not_a_ca: return "not_a_ca";
       case ChainErrc::path_too_long: return "path_too_long";
-      case ChainErrc::revoked: return "revoked";
-      case ChainErrc::revocation_unknown: return "revocation_unknown";
       case ChainErrc::refused: return "refused";
     }
     return "unknown";
@@ -67,14 +55,10 @@ Result<std::vector<Certificate>> verify_chain(const Certificate& leaf,
   Owned<X509_STORE_CTX, &X509_STORE_CTX_free> context(X509_STORE_CTX_new());
   NMP_ASSERT(store != nullptr && untrusted != nullptr && context != nullptr);
   for (const auto& root : rules.roots) NMP_ASSERT(X509_STORE_add_cert(store.get(), root.handle()) == 1);
-  for (const auto& list : rules.revocations) NMP_ASSERT(X509_STORE_add_crl(store.get(), list.handle()) == 1);
   for (const auto& one : intermediates) NMP_ASSERT(sk_X509_push(untrusted.get(), one.handle()) > 0);
   NMP_ASSERT(X509_STORE_CTX_init(context.get(), store.get(), leaf.handle(), untrusted.get()) == 1);
   auto* parameters = X509_STORE_CTX_get0_param(context.get());
   X509_VERIFY_PARAM_set_time(parameters, rules.now);
-  if (!rules.revocations.empty()) {
-    NMP_ASSERT(X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) == 1);
-  }
   const int verified = X509_verify_cert(context.get());
   ERR_clear_error();
   if (verified != 1) {

@@ -5,6 +5,7 @@
 
 #include "base/codec.hpp"
 #include "enclave/errors.hpp"
+#include "enclave/steps.hpp"
 
 namespace nmp::enclave {
 namespace {
@@ -25,10 +26,6 @@ ByteArray<N> array_at(ByteView bytes, std::size_t offset) {
   ByteArray<N> out{};
   std::ranges::copy(bytes.subspan(offset, N), out.begin());
   return out;
-}
-
-bool zero(ByteView bytes) {
-  return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
 }
 
 /// AMD 57230, table of VCEK extensions: each SPL is an INTEGER of one byte, or of two if over 127.
@@ -69,11 +66,12 @@ Result<SnpReport> parse_snp_report(ByteView bytes) {
   out.signed_bytes = to_bytes(bytes.first(kSignedBytes));
   for (std::size_t half = 0; half < 2; ++half) {
     const auto number = bytes.subspan(kSignedBytes + half * kHalfBytes, kHalfBytes);
-    if (!zero(number.subspan(48))) return fail(Errc::malformed, "a signature's number is too wide");
+    if (!all_zero(number.subspan(48))) return fail(Errc::malformed, "a signature's number is too wide");
     std::ranges::reverse_copy(number.first(48), out.signature.begin() + static_cast<std::ptrdiff_t>(half) * 48);
   }
   // Nobody signs these bytes: only zeros are one report in one form.
-  if (!zero(bytes.subspan(kSignedBytes + 2 * kHalfBytes))) return fail(Errc::malformed, "bytes after the signature");
+  if (!all_zero(bytes.subspan(kSignedBytes + 2 * kHalfBytes)))
+    return fail(Errc::malformed, "bytes after the signature");
   return out;
 }
 

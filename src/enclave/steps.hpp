@@ -6,15 +6,17 @@
 /// Steps that every kind takes; for the verify_*.cpp only.
 namespace nmp::enclave {
 
-/// `chain` fails or passes as a step. Returns the chain, leaf first.
+/// Adds `error` as the step that failed, and hands it on.
+std::unexpected<Error> stop(Report& report, const char* step, Error error);
+
 struct ChainQuestion {
   const crypto::Certificate& leaf;
   const std::vector<crypto::Certificate>& others;
   const std::vector<crypto::Certificate>& roots;
   UnixSeconds now;
 };
-/// RFC 5280 and: every certificate but the leaf is a CA that may sign certificates, the leaf is none. Errors (Errc):
-/// certificate_missing, bad_chain, certificate_expired, certificate_not_yet_valid.
+/// The chain, leaf first. RFC 5280 and: every certificate but the leaf is a CA that may sign certificates, the leaf is
+/// none. Errors (Errc): certificate_missing, bad_chain, certificate_expired, certificate_not_yet_valid.
 Result<std::vector<crypto::Certificate>> check_chain(const ChainQuestion& question);
 
 /// Refuses a policy that names unknown registers or demands too little. `known` lists the registers of the evidence.

@@ -29,13 +29,6 @@ Errc code_of(const std::error_code& code) {
 
 std::string_view to_text(Kind kind) { return kind == Kind::nitro ? "nitro" : "sev-snp"; }
 
-std::optional<Kind> kind_of(std::string_view text) {
-  for (auto kind : {Kind::nitro, Kind::sev_snp}) {
-    if (to_text(kind) == text) return kind;
-  }
-  return std::nullopt;
-}
-
 EnclaveVerifier::EnclaveVerifier() {
   for (const auto text : known_certificates_pem()) {
     auto certificates = crypto::certificates_from_pem(text);
@@ -58,9 +51,13 @@ Report EnclaveVerifier::verify(const Evidence& evidence, const Policy& policy, U
   return report;
 }
 
+std::unexpected<Error> stop(Report& report, const char* step, Error error) {
+  report.failed(step, error);
+  return fail(std::move(error));
+}
+
 Result<std::vector<crypto::Certificate>> check_chain(const ChainQuestion& question) {
-  auto chain = crypto::verify_chain(question.leaf, question.others,
-                                    {.now = question.now, .roots = question.roots, .revocations = {}});
+  auto chain = crypto::verify_chain(question.leaf, question.others, {.now = question.now, .roots = question.roots});
   if (!chain) return fail(code_of(chain.error().code), chain.error().context);
   if (question.leaf.is_ca()) return fail(Errc::bad_chain, "the leaf certificate is a CA");
   for (std::size_t i = 1; i < chain->size(); ++i) {

@@ -12,7 +12,6 @@ namespace nmp::enclave {
 /// The kinds of evidence that can be checked here.
 enum class Kind { nitro, sev_snp };
 [[nodiscard]] std::string_view to_text(Kind kind);  ///< "nitro", "sev-snp"
-[[nodiscard]] std::optional<Kind> kind_of(std::string_view text);
 
 /// SVNs of AMD's firmware, each compared on its own. `fmc` exists from Turin on and is 0 before.
 struct SnpTcb {

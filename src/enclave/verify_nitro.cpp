@@ -9,12 +9,6 @@ namespace {
 
 using Certificates = std::vector<crypto::Certificate>;
 
-/// Adds `error` as the step that failed, and hands it on.
-std::unexpected<Error> stop(Report& report, const char* step, Error error) {
-  report.failed(step, error);
-  return fail(std::move(error));
-}
-
 struct Leaf {
   crypto::Certificate certificate;
   crypto::EcdsaPublicKey key;

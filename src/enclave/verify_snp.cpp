@@ -6,11 +6,6 @@
 namespace nmp::enclave {
 namespace {
 
-std::unexpected<Error> stop(Report& report, const char* step, Error error) {
-  report.failed(step, error);
-  return fail(std::move(error));
-}
-
 bool at_least(const SnpTcb& tcb, const SnpTcb& least) {
   return tcb.fmc >= least.fmc && tcb.bootloader >= least.bootloader && tcb.tee >= least.tee && tcb.snp >= least.snp &&
          tcb.microcode >= least.microcode;
