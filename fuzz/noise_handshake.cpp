@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fuzz/tamper.hpp"
 #include "libp2p/noise/limits.hpp"
 #include "libp2p/noise/testing.hpp"
 
@@ -90,14 +91,7 @@ void between(ByteView script) {
   bool failed = false;
   auto carry = [&](Session& from, Session& to) {
     auto message = from.take_output();
-    while (script.size() >= 3 && !message.empty()) {
-      auto at = (std::to_integer<std::size_t>(script[0]) << 8 | std::to_integer<std::size_t>(script[1]));
-      auto bits = script[2];
-      script = script.subspan(3);
-      if (at == 0xffff) break;  // the next message
-      message[at % message.size()] ^= bits;
-      changed = changed || bits != std::byte{0};
-    }
+    if (fuzz::tamper(message, script)) changed = true;
     if (!message.empty() && !to.on_bytes(message)) failed = true;
   };
   // Changes may undo one another, which is no matter: then nothing is asserted of the outcome.

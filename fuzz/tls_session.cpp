@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fuzz/tamper.hpp"
 #include "libp2p/peer/certificate.hpp"
 #include "libp2p/peer/keys.hpp"
 #include "libp2p/tls/session.hpp"
@@ -82,14 +83,7 @@ void between(ByteView script) {
   bool failed = false;
   auto carry = [&](Session& from, Session& to) {
     auto bytes = from.take_output();
-    while (script.size() >= 3 && !bytes.empty()) {
-      auto at = (std::to_integer<std::size_t>(script[0]) << 8 | std::to_integer<std::size_t>(script[1]));
-      auto bits = script[2];
-      script = script.subspan(3);
-      if (at == 0xffff) break;  // the next flight
-      bytes[at % bytes.size()] ^= bits;
-      changed = changed || bits != std::byte{0};
-    }
+    if (fuzz::tamper(bytes, script)) changed = true;
     if (!bytes.empty() && !to.on_bytes(bytes)) failed = true;
   };
   carry(left, right);
