@@ -1,6 +1,6 @@
 #include "libp2p/host/secured_stream.hpp"
 
-#include "libp2p/host/read_size.hpp"
+#include "libp2p/host/read_buffer.hpp"
 
 namespace nmp::libp2p {
 
@@ -21,8 +21,7 @@ class SessionStream final : public SecuredStream {
   SessionStream(async::ByteStreamPtr below, Session session) : below_(std::move(below)), session_(std::move(session)) {}
 
   async::Awaitable<Result<void>> handshake(Bytes early) override {
-    raw_ = std::move(early);
-    raw_end_ = raw_.size();
+    raw_.start_with(std::move(early));
     for (;;) {
       NMP_CO_CHECK(co_await flush());
       if (session_.established()) co_return Result<void>();
@@ -64,19 +63,15 @@ class SessionStream final : public SecuredStream {
  private:
   /// Feeds the session what it has room for, from below once that is used up. False at the end.
   async::Awaitable<Result<bool>> feed() {
-    if (raw_at_ == raw_end_) {
-      if (raw_.size() != read_size_.size()) Bytes(read_size_.size()).swap(raw_);
-      raw_at_ = raw_end_ = 0;
-      NMP_CO_TRY(const auto size, co_await below_->read_some(raw_));
+    if (raw_.unread().empty()) {
+      NMP_CO_TRY(const auto size, co_await raw_.fill(*below_));
       if (size == 0) {
         NMP_CO_CHECK(session_.on_end());
         co_return false;
       }
-      raw_end_ = size;
-      read_size_.note(size);
     }
-    NMP_CO_TRY(const auto taken, session_.on_bytes(ByteView(raw_).subspan(raw_at_, raw_end_ - raw_at_)));
-    raw_at_ += taken;
+    NMP_CO_TRY(const auto taken, session_.on_bytes(raw_.unread()));
+    raw_.consume(taken);
     co_return true;
   }
   /// Sends what the session has to say.
@@ -88,10 +83,7 @@ class SessionStream final : public SecuredStream {
 
   async::ByteStreamPtr below_;
   Session session_;
-  ReadSize read_size_{kReadBytes};
-  Bytes raw_;  ///< a buffer; from raw_at_ to raw_end_ it was read below and not taken by the session yet
-  std::size_t raw_at_ = 0;
-  std::size_t raw_end_ = 0;
+  ReadBuffer raw_{kReadBytes};
 };
 
 }  // namespace

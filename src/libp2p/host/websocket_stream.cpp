@@ -10,7 +10,7 @@ constexpr std::size_t kReadBytes = 32UZ * 1024;
 WebSocketStream::WebSocketStream(const async::Executor& executor,
                                  async::ByteStreamPtr below,
                                  websocket::Session session)
-    : below_(std::move(below)), session_(std::move(session)), flushed_(executor), read_size_(kReadBytes) {}
+    : below_(std::move(below)), session_(std::move(session)), flushed_(executor), raw_(kReadBytes) {}
 
 async::Awaitable<Result<void>> WebSocketStream::flush() {
   if (flushing_) co_return Result<void>();
@@ -24,22 +24,18 @@ async::Awaitable<Result<void>> WebSocketStream::flush() {
 }
 
 async::Awaitable<Result<bool>> WebSocketStream::feed() {
-  if (raw_at_ == raw_end_) {
-    if (raw_.size() != read_size_.size()) Bytes(read_size_.size()).swap(raw_);
-    raw_at_ = raw_end_ = 0;
-    NMP_CO_TRY(const auto size, co_await below_->read_some(raw_));
+  if (raw_.unread().empty()) {
+    NMP_CO_TRY(const auto size, co_await raw_.fill(*below_));
     if (size == 0) {
       NMP_CO_CHECK(session_.on_end());
       co_return false;
     }
-    raw_end_ = size;
-    read_size_.note(size);
   }
-  const auto taken = session_.on_bytes(ByteView(raw_).subspan(raw_at_, raw_end_ - raw_at_));
+  const auto taken = session_.on_bytes(raw_.unread());
   const auto said = co_await flush();
   if (!taken) co_return std::unexpected(taken.error());
   if (!said) co_return std::unexpected(said.error());
-  raw_at_ += *taken;
+  raw_.consume(*taken);
   co_return true;
 }
 

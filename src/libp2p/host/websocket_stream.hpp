@@ -2,7 +2,7 @@
 
 #include "base/async/byte_stream.hpp"
 #include "base/async/event.hpp"
-#include "libp2p/host/read_size.hpp"
+#include "libp2p/host/read_buffer.hpp"
 #include "libp2p/websocket/session.hpp"
 
 namespace nmp::libp2p {
@@ -31,10 +31,7 @@ class WebSocketStream final : public async::ByteStream {
   websocket::Session session_;
   bool flushing_ = false;
   async::Event flushed_;
-  ReadSize read_size_;
-  Bytes raw_;  ///< a buffer; from raw_at_ to raw_end_ it was read below and not taken by the session yet
-  std::size_t raw_at_ = 0;
-  std::size_t raw_end_ = 0;
+  ReadBuffer raw_;
 };
 
 }  // namespace nmp::libp2p
