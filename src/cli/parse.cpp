@@ -189,8 +189,7 @@ std::map<std::string, Bytes> parse_inputs(const std::vector<std::string>& texts)
 
 libp2p::Multiaddr parse_address(const std::string& option, const std::string& text, bool with_peer) {
   auto address = libp2p::Multiaddr::parse(text);
-  if (!address ||
-      !(address->is_quic_v1() || address->is_tcp() || address->is_websocket() || (with_peer && address->is_dnsaddr())))
+  if (!address || !(address->is_transport() || (with_peer && address->is_dnsaddr())))
     refuse(option, fmt::format("\"{}\" is not of the form /ip4/ADDRESS/udp/PORT/quic-v1{peer} or "
                                "/ip4/ADDRESS/tcp/PORT[/ws]{peer}{dnsaddr}",
                                escape_text(text, kShownMax), fmt::arg("peer", with_peer ? "/p2p/ID" : ""),

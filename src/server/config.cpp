@@ -286,8 +286,7 @@ void read_addresses(Table& table, std::string_view name, bool with_peer, std::ve
     auto address = libp2p::Multiaddr::parse(text);
     const auto shown = escape_text(text, kTextShownMax);
     if (!address) return table.problem(node, name, fmt::format("\"{}\" is not a multiaddr", shown));
-    if (!address->is_quic_v1() && !address->is_tcp() && !address->is_websocket() &&
-        !(with_peer && address->is_dnsaddr()))
+    if (!address->is_transport() && !(with_peer && address->is_dnsaddr()))
       return table.problem(
           node, name,
           fmt::format("\"{}\" is not of the form /ip4/ADDRESS/udp/PORT/quic-v1 or /ip4/ADDRESS/tcp/PORT[/ws]{}", shown,

@@ -25,8 +25,7 @@ void AddressBook::add(const PeerId& peer, const std::vector<Multiaddr>& addresse
   auto& list = peers_[peer];
   for (const auto& given : addresses) {
     auto address = given.without_peer();
-    if (!address || !(address->is_quic_v1() || address->is_tcp() || address->is_websocket() || address->is_dnsaddr()))
-      continue;
+    if (!address || !(address->is_transport() || address->is_dnsaddr())) continue;
     auto known = std::ranges::find(list, *address, &Entry::address);
     if (known != list.end()) {
       known->until = std::max(known->until, until);

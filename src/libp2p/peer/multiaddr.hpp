@@ -105,6 +105,8 @@ class Multiaddr {
   [[nodiscard]] bool is_tcp() const;
   /// Exactly `/ip4|ip6|dns|dns4|dns6/H/tcp/P/ws[/p2p/ID]`: the same inside an unencrypted WebSocket.
   [[nodiscard]] bool is_websocket() const;
+  /// Of one of these three forms: a transport that we have.
+  [[nodiscard]] bool is_transport() const { return is_quic_v1() || is_tcp() || is_websocket(); }
   /// Begins `/dnsaddr/NAME`: stands for what is written there in DNS.
   [[nodiscard]] bool is_dnsaddr() const { return components().front().protocol == Protocol::dnsaddr; }
   /// Of an address that begins `/ip4|ip6/H/tcp/P`.
